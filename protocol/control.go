@@ -1,0 +1,92 @@
+package protocol
+
+import "time"
+
+// The payloads of the data channels, peer to peer. Nothing here passes through the server.
+
+// Channel ids and labels; all are pre-negotiated, ordered and reliable (RFC 8831, 6.4).
+const (
+	ChannelControl     uint16 = 1
+	ChannelDirect      uint16 = 2
+	ChannelScreen      uint16 = 3
+	LabelControl              = "control"
+	LabelDirect               = "direct"
+	LabelScreen               = "screen"
+	MaxChannelBytes           = 16384 // of one data-channel message, header included (RFC 8831, 6.6)
+	MaxSessionChannels        = 8
+)
+
+// PeerPing is the keep-alive on control, every second from both sides.
+type PeerPing struct {
+	Type   string `json:"type"`
+	N      int64  `json:"n" v:"min=0"`
+	SentMs int64  `json:"sentMs"` // sender's clock, Unix milliseconds
+}
+
+// PeerPong answers PeerPing at once.
+type PeerPong struct {
+	Type   string `json:"type"`
+	N      int64  `json:"n" v:"min=0"`
+	SentMs int64  `json:"sentMs"` // copied from the ping
+	AtMs   int64  `json:"atMs"`   // answerer's clock, Unix milliseconds
+}
+
+// PeerBye ends the peer session with a reason of EndReasons.
+type PeerBye struct {
+	Type   string `json:"type"`
+	Reason string `json:"reason" v:"max=40"`
+}
+
+// ScreenCodecs says what the viewer can decode, best first (WebCodecs codec strings), before encoding starts.
+type ScreenCodecs struct {
+	Type      string   `json:"type"`
+	Decodable []string `json:"decodable" v:"max=16"`
+}
+
+// ScreenConfig describes the frames that follow; sent before the first and when it changes.
+type ScreenConfig struct {
+	Type    string `json:"type"`
+	Codec   string `json:"codec" v:"max=40"` // WebCodecs codec string; or "image/png", "image/jpeg": each frame is a whole image
+	Width   int    `json:"width" v:"min=1,max=8192"`
+	Height  int    `json:"height" v:"min=1,max=8192"`
+	Surface string `json:"surface" v:"enum=monitor|window|browser|pattern|unknown"`
+}
+
+// ScreenKeyframe asks for a key frame.
+type ScreenKeyframe struct {
+	Type string `json:"type"`
+}
+
+// ScreenFeedback acknowledges one whole frame; sent at its arrival, and again when it is decoded.
+type ScreenFeedback struct {
+	Type       string `json:"type"`
+	Frame      uint32 `json:"frame"`
+	ReceivedMs int64  `json:"receivedMs"`          // agent's clock, Unix milliseconds
+	DecodedMs  int64  `json:"decodedMs,omitempty"` // the same, when it was painted
+}
+
+// ScreenPause tells that encoding waits (no viewer), and goes on.
+type ScreenPause struct {
+	Type   string `json:"type"`
+	Paused bool   `json:"paused"`
+}
+
+// ScreenStopped says that the picture ended; the session may go on without one.
+type ScreenStopped struct {
+	Type  string `json:"type"`
+	Cause string `json:"cause" v:"enum=stopped|source_closed|failed|ended"`
+}
+
+// DirectMessage is a chat text that only the two peers see. The id is the sender's UUID.
+type DirectMessage struct {
+	Type string    `json:"type"`
+	ID   RequestID `json:"id" v:"max=64"`
+	Text string    `json:"text"` // as ChatSend's
+	At   time.Time `json:"at"`   // sender's clock
+}
+
+// DirectAck says that the peer has the message.
+type DirectAck struct {
+	Type string    `json:"type"`
+	ID   RequestID `json:"id" v:"max=64"`
+}

@@ -1,0 +1,40 @@
+// Package protocol is the wire contract of Lookalong: every message that a customer, an agent, the signaling
+// server and the viewer page may send, in one [Table]. The TypeScript types, docs/protocol.md and the tests of
+// both sides are generated from it or checked against it. Standard library only.
+//
+// # Signaling: one WebSocket, JSON text frames, subprotocol "lookalong.v1"
+//
+//	customer                     signaling                        agent
+//	   |<-- hello.challenge ---------|---------- hello.challenge --->|
+//	   |--- hello.proof ------------>|<-------------- hello.proof ---|
+//	   |<-- hello.welcome -----------|------------ hello.welcome --->|
+//	   |--- conversation.open ------>|                               |
+//	   |<-- conversation.state ------|---------- queue.state ------->|
+//	   |--- chat.send -------------->| (commit)                      |
+//	   |<-- ack{seq} ----------------|                               |
+//	   |                             |<-------------- queue.claim ---|
+//	   |<-- conversation.state ------|----- conversation.state ----->|
+//	   |                             |<---------------- chat.send ---|
+//	   |<-- chat.message ------------| (commit)  ------------ ack -->|
+//	   |--- session.request -------->|------- session.state -------->|
+//	   |<-- session.state -----------|<----------- session.accept ---|
+//	   |<-- session.offer -----------|<------------ session.offer ---|
+//	   |--- session.answer --------->|-------- session.answer ------>|
+//	   |<-> session.candidate <----->|<----> session.candidate <---->|
+//
+// # Peer to peer: pre-negotiated data channels, end to end encrypted
+//
+//	customer                                                      agent
+//	   |<============ control (id 1): peer.ping, peer.pong ==========>|
+//	   |<============ direct  (id 2): direct.message, direct.ack ====>|
+//	   |<-- control: screen.codecs -----------------------------------|
+//	   |--- control: screen.config ---------------------------------->|
+//	   |==== screen (id 3): chunks of encoded frames ================>|
+//	   |<-- control: screen.feedback, screen.keyframe ----------------|
+//
+// Rules. A request carries the client's id and gets exactly one answer with that id: the row's Reply, or
+// "error". Client to server is strict: an unknown type or field, a duplicate key, invalid UTF-8 or trailing
+// bytes are an error, and the third such message closes the socket with [CloseBadMessage]. Server to client and
+// peer to peer ignore unknown fields and count unknown types. Sequence numbers are dense in a conversation, so
+// a client sees a gap and asks for it with chat.history. An ack for chat.send means that the message is on disk.
+package protocol

@@ -1,0 +1,58 @@
+package protocol
+
+// The payloads between the agent's program and its loopback viewer page. Frames go to the page as binary
+// messages: the 16-byte header of frame.go with chunk 0 of 1, then the whole payload.
+
+// ViewerHello opens the viewer's socket: the single-use code of the address, or the token that it was exchanged for.
+type ViewerHello struct {
+	Type  string `json:"type"`
+	Code  string `json:"code,omitempty" v:"max=64"`
+	Token string `json:"token,omitempty" v:"max=64"`
+}
+
+// ViewerWelcome hands the page its token (256 bits); it stays in the page's memory.
+type ViewerWelcome struct {
+	Type  string `json:"type"`
+	Token string `json:"token"`
+}
+
+// ViewerCodecs tells what this page can decode, best first.
+type ViewerCodecs struct {
+	Type      string   `json:"type"`
+	Decodable []string `json:"decodable" v:"max=16"`
+}
+
+// ViewerConfig describes the frames that follow.
+type ViewerConfig struct {
+	Type    string `json:"type"`
+	Codec   string `json:"codec"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Surface string `json:"surface"`
+}
+
+// ViewerState is everything the page shows around the picture; sent at each change and every second.
+type ViewerState struct {
+	Type         string  `json:"type"`
+	State        string  `json:"state" v:"enum=waiting|asked|picking|connecting|connected|reconnecting|stopped|ended"`
+	Reason       string  `json:"reason,omitempty"`
+	Conversation string  `json:"conversation"` // short id
+	Path         string  `json:"path,omitempty" v:"enum=direct|relay"`
+	Verification string  `json:"verification" v:"enum=unchecked"`
+	RTTMs        float64 `json:"rttMs,omitempty"`         // of the peer path
+	ClockOffset  float64 `json:"clockOffsetMs,omitempty"` // agent's clock minus customer's, milliseconds
+	BitsPerSec   float64 `json:"bitsPerSec,omitempty"`    // of the picture, over the last second
+	FPS          float64 `json:"fps,omitempty"`
+}
+
+// ViewerPainted reports a painted frame.
+type ViewerPainted struct {
+	Type  string `json:"type"`
+	Frame uint32 `json:"frame"`
+	AtMs  int64  `json:"atMs"` // Unix milliseconds
+}
+
+// ViewerKeyframe asks for a key frame: the chain is broken.
+type ViewerKeyframe struct {
+	Type string `json:"type"`
+}
