@@ -1,0 +1,4 @@
+// placeholder
+package store
+
+func childMain(string) {}

@@ -1,0 +1,237 @@
+// Messages: durable, ordered, each stored once however often it is sent; and how
+// far each side has received and read.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Message is one row.
+type Message struct {
+	Conversation string
+	Seq          int64  // dense in the conversation, from 1
+	ID           string // the client's own
+	SenderKind   Kind
+	SenderID     string // customer id or agent id; "" for the system
+	SenderName   string // as it was when it was sent; foreign text
+	Text         string // foreign text
+	At           time.Time
+}
+
+// Append is a message to be stored.
+type Append struct {
+	Conversation string
+	ID           string // required; unique for (conversation, sender)
+	SenderKind   Kind
+	SenderID     string
+	SenderName   string
+	Text         string
+}
+
+// Appended is the acknowledgement.
+type Appended struct {
+	Seq       int64
+	At        time.Time
+	Duplicate bool // it was stored before; Seq and At are those of then
+	Reopened  bool // the conversation was closed and waits again
+}
+
+// Append stores a message and gives it the next sequence number, in one
+// transaction with every check:
+//
+//   - Sent before by this sender with this id and text: the first
+//     acknowledgement again, for ever, whatever has become of the conversation.
+//   - A customer writes into their own conversation only (ErrNotOwner). A closed
+//     one is reopened within ReopenFor, unless another is open; else ErrClosed.
+//   - An agent must hold the claim (ErrNotOwner); ErrClosed.
+//   - The system writes anywhere, and doesn't count as a sign of life.
+//
+// Further errors: ErrNotFound, ErrIDReused, ErrInvalid.
+func (s *Store) Append(m Append, done func(Appended, error)) error {
+	return submit(s, func(t *tx) (Appended, error) { return t.append(m, s.now()) }, done)
+}
+
+func (t *tx) append(m Append, now time.Time) (Appended, error) {
+	if m.ID == "" {
+		return Appended{}, fmt.Errorf("store: message without an id: %w", ErrInvalid)
+	}
+	before, err := list(t.query, scanMessage, messageColumns+
+		"WHERE conversation = ? AND sender_kind = ? AND sender_id = ? AND id = ?",
+		m.Conversation, m.SenderKind, m.SenderID, m.ID)
+	if err != nil {
+		return Appended{}, err
+	}
+	if len(before) > 0 {
+		if before[0].Text != m.Text {
+			return Appended{}, fmt.Errorf("store: message: %w", ErrIDReused)
+		}
+		return Appended{Seq: before[0].Seq, At: before[0].At, Duplicate: true}, nil
+	}
+	c, err := conversation(t.query, m.Conversation)
+	if err != nil {
+		return Appended{}, err
+	}
+	reopen, err := t.mayAppend(c, m, now)
+	if err != nil {
+		return Appended{}, err
+	}
+	ms := now.UnixMilli()
+	if reopen {
+		if _, err := t.exec(`UPDATE conversations SET state = 'waiting', closed_at = NULL, waiting_since = ?
+			WHERE id = ?`, ms, c.ID); err != nil {
+			return Appended{}, err
+		}
+	}
+	last := ms
+	if m.SenderKind == KindSystem {
+		last = c.LastAt.UnixMilli()
+	}
+	if _, err := t.exec("UPDATE conversations SET last_seq = ?, last_at = ? WHERE id = ?", c.LastSeq+1, last, c.ID); err != nil {
+		return Appended{}, err
+	}
+	_, err = t.exec(`INSERT INTO messages (conversation, seq, id, sender_kind, sender_id, sender_name, text, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.ID, c.LastSeq+1, m.ID, m.SenderKind, m.SenderID, m.SenderName, m.Text, ms)
+	return Appended{Seq: c.LastSeq + 1, At: now, Reopened: reopen}, err
+}
+
+// mayAppend checks the sender against the conversation as it is now.
+func (t *tx) mayAppend(c Conversation, m Append, now time.Time) (reopen bool, err error) {
+	switch m.SenderKind {
+	case KindSystem:
+		return false, nil
+	case KindAgent:
+		switch {
+		case c.State == Closed:
+			return false, fmt.Errorf("store: message: %w", ErrClosed)
+		case c.ClaimedBy != m.SenderID:
+			return false, fmt.Errorf("store: message: %w", ErrNotOwner)
+		}
+		return false, nil
+	case KindCustomer:
+		if c.CustomerID != m.SenderID {
+			return false, fmt.Errorf("store: message: %w", ErrNotOwner)
+		}
+		if c.State != Closed {
+			return false, nil
+		}
+		open, err := list(t.query, scanOne[string],
+			"SELECT id FROM conversations WHERE customer_id = ? AND state <> 'closed'", c.CustomerID)
+		if err != nil {
+			return false, err
+		}
+		if len(open) > 0 || c.ClosedAt.Before(now.Add(-ReopenFor)) {
+			return false, fmt.Errorf("store: message: %w", ErrClosed)
+		}
+		return true, nil
+	}
+	return false, fmt.Errorf("store: message of %q: %w", m.SenderKind, ErrInvalid)
+}
+
+const messageColumns = "SELECT conversation, seq, id, sender_kind, sender_id, sender_name, text, at FROM messages "
+
+func scanMessage(rows *sql.Rows) (m Message, err error) {
+	var at int64
+	err = rows.Scan(&m.Conversation, &m.Seq, &m.ID, &m.SenderKind, &m.SenderID, &m.SenderName, &m.Text, &at)
+	m.At = fromMs(at)
+	return m, err
+}
+
+// Newest, as Range.Before, asks for the last messages.
+const Newest int64 = math.MaxInt64
+
+// MaxMessages is how many messages one read gives at most: a full one of short
+// texts stays near 100 KiB.
+const MaxMessages = 500
+
+// Range says which messages. All bounds are exclusive.
+type Range struct {
+	After  int64 // sequence number; zero: from the first
+	Before int64 // sequence number; zero: no bound, and the first Limit are given
+	Limit  int   // zero or above MaxMessages: MaxMessages
+}
+
+// Messages returns messages in ascending order: the first Limit after After, or,
+// with Before, the last Limit before it.
+func (s *Store) Messages(ctx context.Context, conversation string, r Range) ([]Message, error) {
+	if r.Limit <= 0 || r.Limit > MaxMessages {
+		r.Limit = MaxMessages
+	}
+	if r.Before <= 0 {
+		return list(s.reader(ctx), scanMessage,
+			messageColumns+"WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?", conversation, r.After, r.Limit)
+	}
+	out, err := list(s.reader(ctx), scanMessage,
+		messageColumns+"WHERE conversation = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+		conversation, r.After, r.Before, r.Limit)
+	slices.Reverse(out)
+	return out, err
+}
+
+// Mark is how far one side is, as sequence numbers; Read ≤ Received.
+type Mark struct{ Received, Read int64 }
+
+// Marks are both sides of a conversation.
+type Marks struct{ Customer, Agent Mark }
+
+func scanMark(rows *sql.Rows) (m sidedMark, err error) {
+	return m, rows.Scan(&m.side, &m.Received, &m.Read)
+}
+
+type sidedMark struct {
+	side Kind
+	Mark
+}
+
+// Mark moves one side's marks forward, never back and never past the last
+// message, and returns them as they are then. What was read was received.
+// side is KindCustomer or KindAgent. Errors: ErrNotFound, ErrInvalid.
+func (s *Store) Mark(conv string, side Kind, m Mark, done func(Mark, error)) error {
+	return submit(s, func(t *tx) (Mark, error) {
+		if side != KindCustomer && side != KindAgent {
+			return Mark{}, fmt.Errorf("store: mark of %q: %w", side, ErrInvalid)
+		}
+		c, err := conversation(t.query, conv)
+		if err != nil {
+			return Mark{}, err
+		}
+		now, err := list(t.query, scanMark, markColumns+"AND side = ?", conv, side)
+		if err != nil {
+			return Mark{}, err
+		}
+		var old Mark
+		if len(now) > 0 {
+			old = now[0].Mark
+		}
+		next := Mark{Read: max(old.Read, min(m.Read, c.LastSeq))}
+		next.Received = max(old.Received, next.Read, min(m.Received, c.LastSeq))
+		if next == old {
+			return old, nil
+		}
+		_, err = t.exec(`INSERT INTO marks (conversation, side, received, read) VALUES (?, ?, ?, ?)
+			ON CONFLICT (conversation, side) DO UPDATE SET received = excluded.received, read = excluded.read`,
+			conv, side, next.Received, next.Read)
+		return next, err
+	}, done)
+}
+
+const markColumns = "SELECT side, received, read FROM marks WHERE conversation = ? "
+
+// Marks returns both sides' marks; zero where nothing was marked.
+func (s *Store) Marks(ctx context.Context, conversation string) (out Marks, err error) {
+	rows, err := list(s.reader(ctx), scanMark, markColumns, conversation)
+	for _, m := range rows {
+		if m.side == KindCustomer {
+			out.Customer = m.Mark
+		} else {
+			out.Agent = m.Mark
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,103 @@
+// Everything that is SQLite's own: how a connection is opened, its error codes,
+// and the statements that PostgreSQL would write otherwise. The statements in
+// the other files are meant to run on both (with the placeholders renumbered,
+// and BLOB read as BYTEA).
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// begin takes the write lock at once, so that a transaction which reads first
+	// can't fail half-way with "busy".
+	begin = "BEGIN IMMEDIATE"
+	// busyTimeout is how long a connection waits for another process's lock.
+	// Unit: ms. Just under CommitDeadline, so that callers learn of it.
+	busyTimeout = "4500"
+)
+
+// extras are the statements which belong to a migration but can't be written portably.
+var extras = map[int][]string{
+	1: {
+		`CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+		 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END`,
+		`CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+		 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END`,
+	},
+}
+
+// dsn names the file as a URI, so that any path works, with the pragmas of every connection.
+func dsn(path string, query url.Values) string {
+	query.Add("_pragma", "busy_timeout("+busyTimeout+")")
+	query.Add("_pragma", "foreign_keys(ON)")
+	query.Add("_pragma", "secure_delete(ON)")
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+}
+
+// openWriter opens the one connection that writes.
+func openWriter(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, url.Values{
+		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)"},
+	}))
+	if err != nil {
+		return nil, translate(err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// openReaders opens a pool of n connections that can't write.
+func openReaders(path string, n int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, url.Values{
+		"mode":    {"ro"},
+		"_pragma": {"query_only(ON)"},
+	}))
+	if err != nil {
+		return nil, translate(err)
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// hasTable reports whether a table exists.
+func hasTable(ctx context.Context, db *sql.DB, name string) (bool, error) {
+	var n int
+	err := db.QueryRowContext(ctx,
+		"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", name).Scan(&n)
+	return n > 0, translate(err)
+}
+
+// translateDriver maps SQLite's result codes (https://www.sqlite.org/rescode.html).
+// Errors that are the statement's own fault spoil nothing; for all others SQLite
+// may already have rolled the transaction back.
+func translateDriver(err error) error {
+	out := &dbError{kind: ErrStorage, text: err.Error(), spoils: true}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return out
+	}
+	switch e.Code() & 0xff { // the primary code; the rest is detail
+	case sqlite3.SQLITE_CONSTRAINT:
+		out.kind, out.spoils = ErrConflict, false
+	case sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE:
+		out.kind, out.spoils = ErrInvalid, false
+	case sqlite3.SQLITE_ERROR:
+		out.spoils = false
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		out.kind = ErrBusy
+	case sqlite3.SQLITE_FULL:
+		out.kind = ErrFull
+	case sqlite3.SQLITE_READONLY:
+		out.kind = ErrReadOnly
+	}
+	return out
+}

@@ -1,0 +1,297 @@
+// The one writer: a bounded queue, group commit, and callbacks after the commit.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// op is one piece of work: run inside the transaction, done after it.
+type op struct {
+	run  func(*tx) error
+	done func(error)
+}
+
+// submit queues run; see the package comment for when done is called.
+func submit[R any](s *Store, run func(*tx) (R, error), done func(R, error)) error {
+	var result R
+	return s.enqueue(op{
+		run: func(t *tx) (err error) { result, err = run(t); return err },
+		done: func(err error) {
+			if err != nil {
+				result = *new(R)
+			}
+			done(result, err)
+		},
+	})
+}
+
+func (s *Store) enqueue(o op) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.phase == stopping {
+		return fmt.Errorf("store: %w", ErrStopped)
+	}
+	select {
+	case s.queue <- o:
+		return nil
+	default:
+		return fmt.Errorf("store: %w: %d writes are waiting", ErrBusy, cap(s.queue))
+	}
+}
+
+// Sync waits for one write: Sync(ctx, func(done func(AppendResult, error)) error
+// { return s.Append(m, done) }). For tests and short commands; Run must be
+// running. When ctx ends first, the outcome is unknown.
+func Sync[R any](ctx context.Context, start func(done func(R, error)) error) (R, error) {
+	type outcome struct {
+		result R
+		err    error
+	}
+	ch := make(chan outcome, 1) // one result: done never waits
+	if err := start(func(r R, err error) { ch <- outcome{r, err} }); err != nil {
+		return *new(R), err
+	}
+	select {
+	case o := <-ch:
+		return o.result, o.err
+	case <-ctx.Done():
+		return *new(R), context.Cause(ctx)
+	}
+}
+
+// Stats are counters since Open, for metrics.
+type Stats struct {
+	Commits int64 // transactions committed
+	Writes  int64 // pieces of work in them
+	Largest int64 // most pieces in one
+	Waiting int   // pieces in the queue now
+}
+
+// Stats returns the counters. Any goroutine.
+func (s *Store) Stats() Stats {
+	return Stats{s.commits.Load(), s.writes.Load(), s.largest.Load(), len(s.queue)}
+}
+
+// Run is the writer: it commits queued work until ctx ends or Close is called,
+// then what is still queued, closes the files and returns. Call it once;
+// a second call and one after Close get ErrStopped. It returns an error only if
+// the writing connection can't be opened; then the store is closed.
+func (s *Store) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.phase != idle {
+		s.mu.Unlock()
+		return fmt.Errorf("store: run: %w", ErrStopped)
+	}
+	s.phase = running
+	s.mu.Unlock()
+	defer s.release()
+
+	w, err := newWriter(s.writeDB)
+	if err != nil {
+		s.refuse()
+		for len(s.queue) > 0 {
+			(<-s.queue).done(err)
+		}
+		return err
+	}
+	defer w.close()
+
+	batch := make([]op, 0, s.batch)
+	for {
+		select {
+		case o := <-s.queue:
+			batch = append(batch[:0], o)
+		case <-ctx.Done():
+			return s.drain(w, batch)
+		case <-s.stop:
+			return s.drain(w, batch)
+		}
+		s.commit(w, s.fill(batch))
+	}
+}
+
+// fill adds what is waiting, up to a full batch.
+func (s *Store) fill(batch []op) []op {
+	for len(batch) < s.batch {
+		select {
+		case o := <-s.queue:
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// refuse ends admission; afterwards the queue only shrinks.
+func (s *Store) refuse() {
+	s.mu.Lock()
+	s.phase = stopping
+	s.mu.Unlock()
+}
+
+func (s *Store) drain(w *writer, batch []op) error {
+	s.refuse()
+	for {
+		if batch = s.fill(batch[:0]); len(batch) == 0 {
+			return nil
+		}
+		s.commit(w, batch)
+	}
+}
+
+// commit runs one batch and reports each outcome, in order, after the commit.
+func (s *Store) commit(w *writer, batch []op) {
+	errs := w.transact(batch)
+	s.commits.Add(1)
+	s.writes.Add(int64(len(batch)))
+	s.largest.Store(max(s.largest.Load(), int64(len(batch))))
+	for i, o := range batch {
+		o.done(errs[i])
+		batch[i] = op{} // keeps nothing alive
+	}
+}
+
+// writer holds the connection and its prepared statements; Run's goroutine only.
+type writer struct {
+	db    *sql.DB
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+	errs  []error
+}
+
+func newWriter(db *sql.DB) (*writer, error) {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+func (w *writer) close() {
+	for _, stmt := range w.stmts {
+		_ = stmt.Close() // nothing to save
+	}
+	_ = w.conn.Close() // back into the pool, which is closed next
+}
+
+// stmt prepares each text once.
+func (w *writer) stmt(text string) (*sql.Stmt, error) {
+	if stmt, ok := w.stmts[text]; ok {
+		return stmt, nil
+	}
+	stmt, err := w.conn.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, translate(err)
+	}
+	w.stmts[text] = stmt
+	return stmt, nil
+}
+
+// exec runs without a context: a commit is never interrupted half-way.
+func (w *writer) exec(text string, args ...any) (int64, error) {
+	stmt, err := w.stmt(text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := stmt.Exec(args...)
+	if err != nil {
+		return 0, translate(err)
+	}
+	n, err := result.RowsAffected()
+	return n, translate(err)
+}
+
+// transact runs the batch in one transaction. It returns one error for each op;
+// the slice is valid until the next call.
+func (w *writer) transact(batch []op) []error {
+	w.errs = append(w.errs[:0], make([]error, len(batch))...)
+	fail := func(err error) []error {
+		for i := range w.errs {
+			w.errs[i] = err
+		}
+		return w.errs
+	}
+	if _, err := w.exec(begin); err != nil {
+		return fail(err)
+	}
+	for i, o := range batch {
+		t := tx{w: w}
+		err := t.finish(o.run(&t))
+		if spoils(err) {
+			_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
+			return fail(err)
+		}
+		w.errs[i] = err
+	}
+	if _, err := w.exec("COMMIT"); err != nil {
+		_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
+		return fail(err)
+	}
+	return w.errs
+}
+
+// tx is what one op sees of the transaction.
+type tx struct {
+	w     *writer
+	saved bool // a savepoint is open: this op has written
+}
+
+// save opens the savepoint before the op's first write, so that an op which only
+// reads (a resend, a refusal) costs none.
+func (t *tx) save() error {
+	if t.saved {
+		return nil
+	}
+	_, err := t.w.exec("SAVEPOINT op")
+	t.saved = err == nil
+	return err
+}
+
+// finish ends the savepoint: undone if the op failed.
+func (t *tx) finish(failure error) error {
+	if !t.saved || spoils(failure) {
+		return failure
+	}
+	if failure != nil {
+		if _, err := t.w.exec("ROLLBACK TO SAVEPOINT op"); err != nil {
+			return lost(err)
+		}
+	}
+	if _, err := t.w.exec("RELEASE SAVEPOINT op"); err != nil {
+		return lost(err)
+	}
+	return failure
+}
+
+// lost says that the transaction is gone, whatever the statement's own error was.
+func lost(err error) error { return &dbError{kind: ErrStorage, text: err.Error(), spoils: true} }
+
+// exec changes rows and returns how many.
+func (t *tx) exec(text string, args ...any) (int64, error) {
+	if err := t.save(); err != nil {
+		return 0, lost(err)
+	}
+	return t.w.exec(text, args...)
+}
+
+// query reads rows; each must not use t.
+func (t *tx) query(each func(*sql.Rows) error, text string, args ...any) error {
+	stmt, err := t.w.stmt(text)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.Query(args...)
+	return scan(rows, err, each)
+}
+
+// returning is query for a statement that changes rows.
+func (t *tx) returning(each func(*sql.Rows) error, text string, args ...any) error {
+	if err := t.save(); err != nil {
+		return lost(err)
+	}
+	return t.query(each, text, args...)
+}
