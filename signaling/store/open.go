@@ -85,60 +85,60 @@ func Use(ctx context.Context, o Options, f func(context.Context, *Store) error) 
 	return errors.Join(err, <-ended)
 }
 
-func open(ctx context.Context, o Options, shared bool) (s *Store, err error) {
+func open(ctx context.Context, o Options, shared bool) (*Store, error) {
 	dir, err := prepareFolder(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s = newStore(dir, o)
-	defer func() {
-		if err != nil {
-			s.release()
-		}
-	}()
+	s := newStore(dir, o)
+	if err := s.open(ctx, dir, o.Readers, shared); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, dir string, readers int, shared bool) (err error) {
 	if !shared {
 		if s.lock, err = takeLock(dir, lockWait); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := prepareFile(s.path); err != nil {
-		return nil, err
+		return err
 	}
 	list, err := migrations()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	version, err := s.version(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if version > len(list) {
-		return nil, fmt.Errorf("store: %w: %s has version %d and this program knows %d; install the newer program (nothing was changed)",
+		return fmt.Errorf("store: %w: %s has version %d and this program knows %d; install the newer program (nothing was changed)",
 			ErrNewer, s.path, version, len(list))
 	}
 	if s.writeDB, err = openWriter(s.path); err != nil {
-		return nil, err
+		return err
 	}
 	if version < len(list) {
 		if shared {
 			l, err := takeLock(dir, lockWait)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			defer l.release()
 		}
 		if err := migrate(ctx, s.writeDB, list, s.clock()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	readers := o.Readers
 	if readers <= 0 {
 		readers = 2 * runtime.NumCPU()
 	}
-	if s.readDB, err = openReaders(s.path, readers); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s.readDB, err = openReaders(s.path, readers)
+	return err
 }
 
 func newStore(dir string, o Options) *Store {

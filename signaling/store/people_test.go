@@ -231,7 +231,7 @@ func TestSessions(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	stop() // a restarted server still knows it
-	s, stop = run(t, Options{Dir: dir, Clock: clk.Now})
+	s, _ = run(t, Options{Dir: dir, Clock: clk.Now})
 	live, err := s.LiveSession(t.Context(), c.ID)
 	if err != nil || live != got {
 		t.Fatalf("got %+v, %v; want %+v", live, err, got)

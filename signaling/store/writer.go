@@ -76,14 +76,17 @@ func (s *Store) Stats() Stats {
 }
 
 // Run is the writer: it commits queued work until ctx ends or Close is called,
-// then what is still queued, closes the files and returns. Call it once;
-// a second call and one after Close get ErrStopped. It returns an error only if
-// the writing connection can't be opened; then the store is closed.
+// then what is still queued, closes the files and returns nil. After Close it
+// returns nil at once. Errors: the writing connection can't be opened (the store
+// is closed then), or ErrConflict if it runs already.
 func (s *Store) Run(ctx context.Context) error {
 	s.mu.Lock()
-	if s.phase != idle {
+	if before := s.phase; before != idle {
 		s.mu.Unlock()
-		return fmt.Errorf("store: run: %w", ErrStopped)
+		if before == running {
+			return fmt.Errorf("store: run twice: %w", ErrConflict)
+		}
+		return nil
 	}
 	s.phase = running
 	s.mu.Unlock()

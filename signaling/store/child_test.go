@@ -1,4 +1,0 @@
-// placeholder
-package store
-
-func childMain(string) {}
