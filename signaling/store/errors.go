@@ -72,8 +72,8 @@ type TakenError struct {
 	AgentName string // foreign text: escape it where it is shown
 }
 
-// Error implements error.
-func (e *TakenError) Error() string { return "store: conversation is taken by " + e.AgentName }
+// Error implements error. It may be logged, so it holds no name.
+func (e *TakenError) Error() string { return "store: conversation is taken by agent " + e.AgentID }
 
 // Is makes errors.Is(err, ErrTaken) true.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -24,6 +25,11 @@ type Message struct {
 	At           time.Time
 }
 
+// LogValue keeps text and names out of logs.
+func (m Message) LogValue() slog.Value {
+	return slog.StringValue(fmt.Sprintf("message %d of conversation %s [redacted]", m.Seq, m.Conversation))
+}
+
 // Append is a message to be stored.
 type Append struct {
 	Conversation string
@@ -32,6 +38,11 @@ type Append struct {
 	SenderID     string
 	SenderName   string
 	Text         string
+}
+
+// LogValue keeps text and names out of logs.
+func (m Append) LogValue() slog.Value {
+	return slog.StringValue("message for conversation " + m.Conversation + " [redacted]")
 }
 
 // Appended is the acknowledgement.

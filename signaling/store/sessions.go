@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ type Session struct {
 func (s Session) String() string {
 	return fmt.Sprintf("session %s of conversation %s (%s)", s.ID, s.Conversation, s.State)
 }
+
+// LogValue keeps the relay's secret out of logs.
+func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 const sessionList = `id, conversation, customer_id, agent_id, customer_device, agent_device, picture,
 	requested_by, state, path, reason, created_at, ended_at, relay_user, relay_secret`

@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -261,6 +264,57 @@ func TestNoDriverErrors(t *testing.T) {
 		Code() int
 	}](err); ok || !errors.Is(err, ErrConflict) {
 		t.Fatalf("got %#v", err)
+	}
+}
+
+// TestDiskFull limits the file's size, which SQLite reports as it does a full
+// disk: refused whole, reading goes on, and writing too once there is room.
+func TestDiskFull(t *testing.T) {
+	s, _ := fresh(t)
+	_, c := newConversation(t, s, "k")
+	pages := func(n string) {
+		t.Helper()
+		must(t, func(d func(int64, error)) error {
+			return submit(s, func(t *tx) (int64, error) {
+				return first(t.query, scanOne[int64], "pages", "PRAGMA max_page_count = "+n)
+			}, d)
+		})
+	}
+	pages("1") // never below what is used: the file may not grow
+	m, stored := fromCustomer(c, ""), 0
+	m.Text = strings.Repeat("x", 3000)
+	var err error
+	for ; err == nil; stored++ {
+		if stored > 100 {
+			t.Fatal("the limit does nothing")
+		}
+		m.ID = fmt.Sprint(stored)
+		_, err = say(t, s, m)
+	}
+	wantErr(t, err, ErrFull)
+	wantDense(t, s, c.ID, stored-1)
+	pages("1000000")
+	if got, err := say(t, s, m); err != nil || got.Duplicate || got.Seq != int64(stored) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	wantDense(t, s, c.ID, stored)
+}
+
+// TestLogsNothingPrivate logs one of each private type.
+func TestLogsNothingPrivate(t *testing.T) {
+	for _, handler := range []func(io.Writer) slog.Handler{
+		func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) },
+		func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) },
+	} {
+		var out strings.Builder
+		slog.New(handler(&out)).Info("x",
+			"message", Message{Text: "private", SenderName: "private"},
+			"append", Append{Text: "private", SenderName: "private"},
+			"session", Session{RelaySecret: "private", RelayUser: "private"},
+			"err", &TakenError{AgentID: "a", AgentName: "private"})
+		if strings.Contains(out.String(), "private") {
+			t.Fatalf("logged: %s", out.String())
+		}
 	}
 }
 
