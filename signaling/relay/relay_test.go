@@ -4,6 +4,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -176,6 +177,20 @@ func (w *world) allocate(network, user string) (net.PacketConn, *turn.Client) {
 	return r, c
 }
 
+// socket returns the server's side of the one relay of user.
+func (w *world) socket(user string) *relayConn {
+	w.t.Helper()
+	w.Server.mu.RLock()
+	defer w.Server.mu.RUnlock()
+	for _, r := range w.relays {
+		if r.user == user {
+			return r
+		}
+	}
+	w.t.Fatalf("no relay of %s", user)
+	return nil
+}
+
 // until polls a condition, with patience.
 func until(t *testing.T, what string, limit time.Duration, ok func() bool) {
 	t.Helper()
@@ -301,6 +316,57 @@ func TestNoLoopbackThroughRelay(t *testing.T) {
 	reading.Wait()
 }
 
+// TestWriteAsksAgain is the second check of T13: what the permission let through is judged for each packet.
+func TestWriteAsksAgain(t *testing.T) {
+	w := start(t)
+	w.allocate("udp", "s1:a")
+	r := w.socket("s1:a")
+	for _, to := range []string{"127.0.0.2", "127.0.0.1"} {
+		victim, err := net.ListenPacket("udp4", to+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer victim.Close()
+		if _, err := r.WriteTo([]byte("attack"), victim.LocalAddr()); !errors.Is(err, errPeer) {
+			t.Errorf("write to %v: %v, want %v", victim.LocalAddr(), err, errPeer)
+		}
+		victim.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, _, err := victim.ReadFrom(make([]byte, 10)); err == nil {
+			t.Errorf("%v received %d bytes", victim.LocalAddr(), n)
+		}
+	}
+}
+
+// TestTranslatedAddress: where the advertised address is not this host's (a cloud's one-to-one NAT), two relays still
+// reach each other, and see the advertised address.
+func TestTranslatedAddress(t *testing.T) {
+	public := netip.MustParseAddr("198.41.0.4")
+	w := start(t, func(c *Config) { c.RelayIP, c.BindIP = public, loopback })
+	a, _ := w.allocate("udp", "s1:a")
+	c, _ := w.allocate("tcp", "s1:c")
+	if !strings.HasPrefix(a.LocalAddr().String(), "198.41.0.4:") {
+		t.Fatalf("advertised as %v", a.LocalAddr())
+	}
+	if _, err := c.WriteTo([]byte("open"), a.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	if !talk(a, c, "hello", patience) || !talk(c, a, "hello", patience) {
+		t.Error("no path")
+	}
+}
+
+// TestBytesRunOut: the relay of a session that has used its bytes is closed.
+func TestBytesRunOut(t *testing.T) {
+	w := start(t)
+	a, _ := w.allocate("udp", "s1:a")
+	c, _ := w.allocate("udp", "s1:c")
+	w.socket("s1:a").use.bytes.Store(maxSessionBytes)
+	if _, err := a.WriteTo([]byte("one more"), c.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the relay is closed", patience, func() bool { return w.Count() < 2 })
+}
+
 // TestOutsiderCannotSpeak: on the own address, a permission covers relays only, also inwards.
 func TestOutsiderCannotSpeak(t *testing.T) {
 	w := start(t)
@@ -377,9 +443,13 @@ func TestTurnAfterEnd(t *testing.T) {
 			if !talk(a, c, "before", patience) {
 				t.Fatal("no path")
 			}
+			socket := w.socket("s1:a")
 			w.end("s1:a")
 			if tell {
 				w.CloseUser("s1:a")
+				if err := socket.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("CloseUser returned before the relay was closed: %v", err)
+				}
 			}
 			if err := client.CreatePermission(&net.UDPAddr{IP: net.IPv4(8, 8, 8, 8), Port: 1}); err == nil {
 				t.Error("a request after the end succeeded")
@@ -390,8 +460,8 @@ func TestTurnAfterEnd(t *testing.T) {
 			}
 			for _, password := range []string{"pw-a", ""} {
 				again, _ := w.client("udp", "s1:a", password)
-				if _, err := again.Allocate(); err == nil {
-					t.Errorf("allocated after the end with password %q", password)
+				if _, err := again.Allocate(); err == nil || !strings.Contains(err.Error(), "401") {
+					t.Errorf("allocation after the end with password %q: %v, want 401", password, err)
 				}
 			}
 		})
@@ -402,11 +472,7 @@ func TestTurnAfterEnd(t *testing.T) {
 func TestOrphanCloses(t *testing.T) {
 	w := start(t)
 	w.allocate("udp", "s1:a")
-	w.Server.mu.RLock()
-	for _, r := range w.relays {
-		r.heard.Store(time.Now().Add(-allocationLife - refreshSlack - time.Second).UnixNano())
-	}
-	w.Server.mu.RUnlock()
+	w.socket("s1:a").heard.Store(time.Now().Add(-allocationLife - refreshSlack - time.Second).UnixNano())
 	until(t, "the orphan is closed", patience, func() bool { return w.Count() == 0 })
 }
 
