@@ -1,0 +1,65 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+
+	"github.com/lookalong/lookalong/signaling/store"
+)
+
+// Config is everything that a Server uses. Resources are handed in.
+type Config struct {
+	// Listener accepts HTTP, WebSocket and STUN/TURN connections. Required. The server closes it.
+	Listener net.Listener
+	// TLS, if set, is spoken on Listener.
+	TLS *tls.Config
+	// UDP carries STUN and TURN. Nil means no relay: only direct paths. The server closes it.
+	UDP net.PacketConn
+	// Store is the data folder, opened and not yet running. Required. The server runs and closes it.
+	Store *store.Store
+	// URL is the public address, such as https://help.example.com. Nil: a local installation, reached as localhost,
+	// where loopback candidates are allowed between the peers.
+	URL *url.URL
+	// SiteName is shown to customers. Empty means "Lookalong".
+	SiteName string
+	// RelayIP is the public address of relays, RelayBindIP the local one where they differ. Required with UDP and URL;
+	// without URL the default is 127.0.0.1.
+	RelayIP, RelayBindIP netip.Addr
+	// RelayMinPort and RelayMaxPort are the UDP ports of relays. Both zero mean 49152 to 65535.
+	RelayMinPort, RelayMaxPort uint16
+	// RelayAllow are private networks that relays may reach, one by one.
+	RelayAllow []netip.Prefix
+	// RelayOnly keeps the peers' addresses from each other: every session goes through the relay.
+	RelayOnly bool
+	// MaxSockets is the limit of open WebSockets. Zero means the process's file limit less 800.
+	MaxSockets int
+	// Log takes what happens. Required.
+	Log *slog.Logger
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Listener == nil || c.Store == nil || c.Log == nil:
+		return errors.New("server: config: Listener, Store and Log are required")
+	case c.RelayOnly && c.UDP == nil:
+		return errors.New("server: config: relay only needs the relay")
+	case c.URL != nil && (c.URL.Scheme != "http" && c.URL.Scheme != "https" || c.URL.Host == ""):
+		return errors.New("server: config: the URL must be http://HOST or https://HOST")
+	case c.URL == nil && c.TLS != nil:
+		return errors.New("server: config: TLS needs the public URL")
+	}
+	if c.URL == nil && !c.RelayIP.IsValid() {
+		c.RelayIP = netip.MustParseAddr("127.0.0.1")
+	}
+	if c.UDP != nil && !c.RelayIP.IsValid() {
+		return errors.New("server: config: the relay needs the address that customers and agents reach it at")
+	}
+	if c.SiteName == "" {
+		c.SiteName = "Lookalong"
+	}
+	return nil
+}

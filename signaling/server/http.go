@@ -1,0 +1,70 @@
+package server
+
+import (
+	"crypto/rand"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/web"
+)
+
+const (
+	pathCustomer = "/ws/customer"
+	pathNative   = "/ws/native"
+	pathAgent    = "/ws/agent"
+
+	roleCustomer = "customer"
+	roleNative   = "native"
+	roleAgent    = "agent"
+)
+
+func roleOf(path string) string { return strings.TrimPrefix(path, "/ws/") }
+
+func senderOf(role string) protocol.Sender {
+	if role == roleAgent {
+		return protocol.Agent
+	}
+	return protocol.Customer
+}
+
+func newConnID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// handler is the whole HTTP surface.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{pathCustomer, pathNative, pathAgent} {
+		mux.HandleFunc("GET "+path, s.serveSocket)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // the prober may be gone
+	})
+	page := web.Page()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, "page.html") })
+	mux.HandleFunc("GET /assets/{name}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, r.PathValue("name")) })
+	return http.MaxBytesHandler(mux, 64<<10)
+}
+
+// file serves one embedded file of the customer's page, under the headers of security.md 5.2.
+func (s *Server) file(w http.ResponseWriter, r *http.Request, files fs.FS, name string) {
+	if !s.hosts.ok(r.Host) {
+		http.Error(w, "This server does not answer to this name. Open it under its own address.", http.StatusMisdirectedRequest)
+		return
+	}
+	ws := "ws://" + r.Host
+	h := w.Header()
+	if s.hosts.scheme == "https" {
+		ws = "wss://" + r.Host
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' "+ws+
+		"; worker-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types lookalong-worker")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "display-capture=(self), camera=(), microphone=(), geolocation=()")
+	h.Set("Cache-Control", "no-cache")
+	http.ServeFileFS(w, r, files, name)
+}

@@ -1,0 +1,433 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/store"
+)
+
+func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
+	cu := h.customers[c.customer]
+	if (cu.conv == nil || cu.conv.State == store.Closed) && h.waiting >= queueCap {
+		c.fail(m.ID, &protocol.UserError{Code: protocol.CodeQueueFull, Text: "Very many people are waiting. Please try again in a few minutes.", RetryAfterMs: 60_000})
+		return
+	}
+	err := h.store.OpenConversation(c.customer, func(out store.Opened, err error) {
+		h.post(func(h *hub) {
+			if err != nil {
+				c.fail(m.ID, storeError(err))
+				return
+			}
+			if out.Created {
+				v := h.addConv(out.Conversation, protocol.Marks{}, "")
+				cu.conv = v
+				h.missedIfNobody(v)
+				c.send(h.stateFor(c, v, m.ID))
+				h.changedExcept(v, c)
+				h.audit("conversation.open", v, c)
+				return
+			}
+			h.withConv(protocol.ConversationID(out.ID), func(v *conv) {
+				if v == nil {
+					c.fail(m.ID, errNoConv)
+					return
+				}
+				cu.conv = v
+				c.send(h.stateFor(c, v, m.ID))
+			})
+		})
+	})
+	if err != nil {
+		c.fail(m.ID, storeError(err))
+	}
+}
+
+// missedIfNobody flags a conversation that begins to wait while nobody is on duty.
+func (h *hub) missedIfNobody(v *conv) {
+	if h.available() > 0 {
+		return
+	}
+	v.Missed = true
+	err := h.store.SetMissed(v.ID, true, func(_ struct{}, err error) {
+		if err != nil {
+			h.log.Warn("missed flag not stored", "err", err)
+		}
+	})
+	if err != nil {
+		h.log.Warn("missed flag not stored", "err", err)
+	}
+}
+
+func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
+	var lapses *time.Time
+	if !m.Hold {
+		hold := lapseOneShot
+		if m.HoldMs > 0 {
+			hold = time.Duration(m.HoldMs) * time.Millisecond
+		}
+		at := h.now().Add(hold)
+		lapses = &at
+	}
+	err := h.store.Claim(string(m.Conversation), c.agent, lapses, func(row store.Conversation, err error) {
+		h.post(func(h *hub) {
+			if err != nil {
+				c.fail(m.ID, storeError(err))
+				return
+			}
+			h.withConv(protocol.ConversationID(row.ID), func(v *conv) {
+				if v == nil {
+					c.fail(m.ID, errNoConv)
+					return
+				}
+				h.setRow(v, row)
+				if _, joined := h.conns[c]; joined && m.Hold {
+					h.hold(v, c)
+				} else if m.Hold {
+					h.lapse(v, lapseAfterHold) // the connection went while the claim was written
+				}
+				c.send(h.stateFor(c, v, m.ID))
+				h.changedExcept(v, c)
+				h.audit("conversation.claim", v, c)
+			})
+		})
+	})
+	if err != nil {
+		c.fail(m.ID, storeError(err))
+	}
+}
+
+func (h *hub) release(c *conn, v *conv, id protocol.RequestID) {
+	h.conversationStep(c, id, v, "conversation.release", func(done func(store.Conversation, error)) error {
+		return h.store.Release(v.ID, c.agent, done)
+	})
+}
+
+func (h *hub) closeConversation(c *conn, v *conv, id protocol.RequestID) {
+	by := store.Actor{Kind: store.KindCustomer, ID: c.customer}
+	if c.isAgent() {
+		by = store.Actor{Kind: store.KindAgent, ID: c.agent}
+	}
+	h.conversationStep(c, id, v, "conversation.close", func(done func(store.Conversation, error)) error {
+		return h.store.CloseConversation(v.ID, by, done)
+	})
+}
+
+// conversationStep runs a store write that gives a conversation's claim up, acknowledges it and tells the members,
+// those that lose it included.
+func (h *hub) conversationStep(c *conn, id protocol.RequestID, v *conv, kind string, write func(func(store.Conversation, error)) error) {
+	err := write(func(row store.Conversation, err error) {
+		h.post(func(h *hub) {
+			if err != nil {
+				c.fail(id, storeError(err))
+				return
+			}
+			c.send(protocol.Ack{ID: id})
+			h.unclaimed(v, row)
+			h.audit(kind, v, c)
+		})
+	})
+	if err != nil {
+		c.fail(id, storeError(err))
+	}
+}
+
+// unclaimed takes over the row of a conversation that lost its claim; the agent's connections hear of it a last time.
+func (h *hub) unclaimed(v *conv, row store.Conversation) {
+	before := h.members(v)
+	h.setRow(v, row)
+	for c := range v.holders {
+		delete(c.holds, v)
+	}
+	clear(v.holders)
+	if v.session != nil {
+		h.endSession(v.session, "closed", nil)
+	}
+	for c := range h.members(v) {
+		before[c] = struct{}{}
+	}
+	for c := range before {
+		c.send(h.stateFor(c, v, ""))
+	}
+}
+
+// setRow takes over a row that a commit reported.
+func (h *hub) setRow(v *conv, row store.Conversation) {
+	was, is := v.State == store.Waiting, row.State == store.Waiting
+	if was && !is {
+		h.waiting--
+	} else if !was && is {
+		h.waiting++
+	}
+	row.LastSeq = max(row.LastSeq, v.LastSeq)
+	v.Conversation = row
+	h.queueDirty, h.teamDirty = true, true
+}
+
+// hold keeps the claim alive while c is open.
+func (h *hub) hold(v *conv, c *conn) {
+	v.holders[c], c.holds[v] = struct{}{}, struct{}{}
+	h.beHere(c)
+	if v.LapsesAt != nil {
+		h.setLapse(v, nil)
+	}
+}
+
+// unhold is hold's end: after the last holding connection the claim lives for another minute.
+func (h *hub) unhold(v *conv, c *conn) {
+	delete(v.holders, c)
+	delete(c.holds, v)
+	if len(v.holders) == 0 && v.State == store.Claimed && v.ClaimedBy == c.agent {
+		h.lapse(v, lapseAfterHold)
+	}
+}
+
+func (h *hub) lapse(v *conv, after time.Duration) {
+	at := h.now().Add(after)
+	h.setLapse(v, &at)
+}
+
+func (h *hub) setLapse(v *conv, at *time.Time) {
+	v.LapsesAt = at
+	err := h.store.SetLapse(v.ID, v.ClaimedBy, at, func(_ store.Conversation, err error) {
+		if err != nil {
+			h.log.Warn("lease not stored", "err", err)
+		}
+	})
+	if err != nil {
+		h.log.Warn("lease not stored", "err", err)
+	}
+}
+
+func (h *hub) expireClaims(now time.Time) {
+	for _, v := range h.convs { // asked once; the store decides
+		if v.LapsesAt != nil && !now.Before(*v.LapsesAt) {
+			v.LapsesAt = nil
+		}
+	}
+	h.storeSweep("expired claims", func(done func([]string, error)) error { return h.store.ExpireClaims(now, done) })
+}
+
+func (h *hub) closeSilent(now time.Time) {
+	h.storeSweep("silent conversations", func(done func([]string, error)) error { return h.store.CloseSilent(now, done) })
+}
+
+// storeSweep runs a write that changes any number of conversations and reads their rows again.
+func (h *hub) storeSweep(what string, write func(func([]string, error)) error) {
+	err := write(func(ids []string, err error) {
+		if err != nil {
+			h.log.Warn("sweep failed", "what", what, "err", err)
+			return
+		}
+		for _, id := range ids {
+			h.post(func(h *hub) {
+				h.read(func(ctx context.Context) event {
+					row, err := h.store.Conversation(ctx, id)
+					if err != nil {
+						return nil
+					}
+					return func(h *hub) {
+						if v := h.convs[id]; v != nil {
+							h.unclaimed(v, row)
+						}
+					}
+				})
+			})
+		}
+	})
+	if err != nil {
+		h.log.Warn("sweep failed", "what", what, "err", err)
+	}
+}
+
+// watch subscribes an agent's connection; with hold it takes its own claim up again.
+func (h *hub) watch(c *conn, v *conv, m protocol.ConversationWatch) {
+	mine := v.State == store.Claimed && v.ClaimedBy == c.agent
+	if m.Hold && !mine {
+		c.fail(m.ID, errNotOwner)
+		return
+	}
+	v.watchers[c], c.watches[v] = struct{}{}, struct{}{}
+	h.beHere(c)
+	if m.Hold {
+		h.hold(v, c)
+	}
+	if !mine {
+		h.peeked(c, v)
+	}
+	c.send(h.stateFor(c, v, m.ID))
+}
+
+// peeked records that an agent read a conversation which is not theirs, once for each connection.
+func (h *hub) peeked(c *conn, v *conv) {
+	if v.State == store.Waiting {
+		return // the queue is everybody's
+	}
+	h.audit("admin.read", v, c)
+}
+
+func (h *hub) listQueue(c *conn, m protocol.QueueList) {
+	if m.Watch {
+		c.queueWatch = true
+		h.beHere(c)
+	}
+	state := h.queueState()
+	state.ID = m.ID
+	c.send(state)
+}
+
+// waitingConvs is the queue, oldest first.
+func (h *hub) waitingConvs() []*conv {
+	var out []*conv
+	for _, v := range h.convs {
+		if v.State == store.Waiting {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b *conv) int {
+		if d := a.WaitingSince.Compare(b.WaitingSince); d != 0 {
+			return d
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (h *hub) queueState() protocol.QueueState {
+	waiting := h.waitingConvs()
+	out := protocol.QueueState{Total: len(waiting), Items: []protocol.QueueItem{}}
+	for _, v := range waiting[:min(len(waiting), queueShown)] {
+		out.Items = append(out.Items, h.item(v))
+	}
+	return out
+}
+
+func (h *hub) pushQueue() {
+	var data []byte
+	for c := range h.conns {
+		if c.queueWatch {
+			if data == nil {
+				data = protocol.Encode(h.queueState())
+			}
+			c.enqueue(data)
+		}
+	}
+}
+
+// pushPositions tells waiting customers their place when it changed.
+func (h *hub) pushPositions() {
+	for i, v := range h.waitingConvs() {
+		if v.position != i+1 {
+			v.position = i + 1
+			if cu := h.customers[v.CustomerID]; cu != nil {
+				for _, c := range cu.conns {
+					c.send(h.stateFor(c, v, ""))
+				}
+			}
+		}
+	}
+}
+
+// item is a conversation in a list.
+func (h *hub) item(v *conv) protocol.QueueItem {
+	presence, page := h.customerState(v.CustomerID)
+	out := protocol.QueueItem{
+		Conversation: protocol.ConversationID(v.ID), Customer: protocol.CustomerID(v.CustomerID), State: string(v.State), Missed: v.Missed,
+		Since: v.LastAt, Presence: presence, Page: page, LastSeq: v.LastSeq, LastText: cut(v.lastText, queueTextShown),
+		Unread: max(0, v.LastSeq-v.marks.AgentRead), Agent: h.agentInfo(v.ClaimedBy), LapsesAt: v.LapsesAt,
+	}
+	if v.State == store.Waiting {
+		out.Since = v.WaitingSince
+	}
+	return out
+}
+
+func (h *hub) listConversations(c *conn, m protocol.ConversationList) {
+	out := protocol.ConversationItems{ID: m.ID, Items: []protocol.QueueItem{}}
+	switch m.Scope {
+	case "waiting":
+		out.Items = h.queueState().Items
+	case "mine":
+		for _, v := range h.convs {
+			if v.State == store.Claimed && v.ClaimedBy == c.agent {
+				out.Items = append(out.Items, h.item(v))
+			}
+		}
+		slices.SortFunc(out.Items, func(a, b protocol.QueueItem) int { return a.Since.Compare(b.Since) })
+	case "recent":
+		h.listRecent(c, m.ID)
+		return
+	}
+	c.send(out)
+}
+
+func (h *hub) listRecent(c *conn, id protocol.RequestID) {
+	h.read(func(ctx context.Context) event {
+		rows, err := h.store.Recent(ctx, queueShown)
+		if err != nil {
+			c.fail(id, storeError(err))
+			return nil
+		}
+		seen := make([]*conv, len(rows))
+		for i, row := range rows {
+			marks, text, err := h.readConv(ctx, row)
+			if err != nil {
+				c.fail(id, storeError(err))
+				return nil
+			}
+			seen[i] = &conv{Conversation: row, marks: marks, lastText: text}
+		}
+		return func(h *hub) {
+			out := protocol.ConversationItems{ID: id, Items: []protocol.QueueItem{}}
+			for _, v := range seen {
+				if live := h.convs[v.ID]; live != nil {
+					v = live
+				}
+				out.Items = append(out.Items, h.item(v))
+			}
+			c.send(out)
+		}
+	})
+}
+
+// stateFor is a conversation as one connection may see it.
+func (h *hub) stateFor(c *conn, v *conv, id protocol.RequestID) protocol.ConversationState {
+	out := protocol.ConversationState{
+		ID: id, Conversation: protocol.ConversationID(v.ID), State: string(v.State), Missed: v.Missed, LastSeq: v.LastSeq,
+		Agent: h.agentInfo(v.ClaimedBy), Marks: v.marks,
+	}
+	if v.session != nil {
+		out.Session = protocol.SessionID(v.session.row.ID)
+	}
+	if v.State == store.Waiting {
+		since := v.WaitingSince
+		out.WaitingSince = &since
+		if i := slices.Index(h.waitingConvs(), v); i >= 0 {
+			out.Position = i + 1
+			v.position = i + 1
+		}
+	}
+	if c.isAgent() {
+		out.Customer = protocol.CustomerID(v.CustomerID)
+		out.Presence, out.Page = h.customerState(v.CustomerID)
+		out.LapsesAt = v.LapsesAt
+	}
+	return out
+}
+
+// changed tells every member the state of a conversation.
+func (h *hub) changed(v *conv) { h.changedExcept(v, nil) }
+
+func (h *hub) changedExcept(v *conv, except *conn) {
+	h.queueDirty, h.teamDirty = true, true
+	for c := range h.members(v) {
+		if c != except {
+			c.send(h.stateFor(c, v, ""))
+		}
+	}
+}
