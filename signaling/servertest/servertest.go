@@ -26,7 +26,7 @@ import (
 )
 
 // Patience is how long a step waits for what must come. Reaching it fails the test; it is never a measure of speed.
-const Patience = 20 * time.Second
+const Patience = 40 * time.Second
 
 // Server is a running server that can be stopped and started again on the same addresses and data.
 type Server struct {
