@@ -1,0 +1,144 @@
+package support
+
+// What a session looks like from the agent's side, as a value; pure functions turn it into the viewer's state and
+// into sentences.
+
+import (
+	"time"
+
+	"github.com/lookalong/lookalong/protocol"
+)
+
+// Status is the session of one conversation at one moment.
+type Status struct {
+	Session protocol.SessionID // empty: there was none yet
+	State   string             // "", or a state of protocol.SessionState
+	By      string             // who asked: customer or agent
+	Picture bool               // asked for with a picture
+	Reason  string             // why it ended; see protocol.EndReasons
+	Path    string             // direct, relay, or "" while not known
+
+	View    string // the picture: off, asked, picking, on
+	Cause   string // why it is off; see protocol.ConsentState
+	Surface string // what is shown, while on
+	Frames  bool   // a picture came since it was turned on
+
+	RTT    time.Duration // of the peer path; 0 = not measured
+	Offset time.Duration // this clock minus the customer's
+}
+
+// Live reports whether there is a session that has not ended.
+func (s Status) Live() bool { return s.State != "" && s.State != "ended" }
+
+// viewerState is what the viewer page shows for a status.
+func viewerState(s Status) (state, reason string) {
+	switch s.State {
+	case "":
+		return "waiting", ""
+	case "ended":
+		return "ended", s.Reason
+	case "requested":
+		return "asked", ""
+	case "reconnecting":
+		return "reconnecting", ""
+	}
+	switch {
+	case s.View == "asked", s.View == "picking":
+		return s.View, ""
+	case s.State == "connecting":
+		return "connecting", ""
+	case s.View == "on":
+		return "connected", ""
+	case s.Cause != "":
+		return "stopped", s.Cause
+	}
+	return "waiting", ""
+}
+
+// surfaces names what a customer can show.
+var surfaces = map[string]string{
+	"monitor": "their whole screen", "window": "a window", "browser": "a browser tab", "pattern": "a test pattern",
+}
+
+// reasons says why a session ended, to the agent.
+var reasons = map[string]string{
+	"stopped":      "The customer ended it.",
+	"left":         "The customer closed or reloaded the page.",
+	"agent_ended":  "Ended from here.",
+	"declined":     "The customer said no.",
+	"expired":      "The customer did not answer.",
+	"failed":       "The two computers could not connect.",
+	"lost":         "The connection was gone for too long.",
+	"not_possible": "The customer's device or browser can't do this.",
+	"closed":       "The conversation is not yours any more.",
+}
+
+// causes says why there is no picture, to the agent.
+var causes = map[string]string{
+	"stopped":       "The customer stopped sharing.",
+	"declined":      "The customer said no.",
+	"dismissed":     "The customer closed the choice without choosing.",
+	"timeout":       "The customer did not answer.",
+	"source_closed": "The customer closed what was shown.",
+	"refused":       "The customer's browser or system refused.",
+	"not_possible":  "The customer's device or browser can't share its screen.",
+	"failed":        "The customer's browser could not make a picture.",
+	"ended":         "The session ended.",
+}
+
+// Sentence says a status in a few words for the agent, or "" where there is nothing to say.
+func (s Status) Sentence() string {
+	switch s.State {
+	case "requested":
+		if s.By == "customer" {
+			return "The customer wants to share."
+		}
+		if s.Picture {
+			return "Asked to see the screen. Waiting for the customer's answer…"
+		}
+		return "Asked for a direct connection. Waiting for the customer's answer…"
+	case "reconnecting":
+		return "The direct connection is broken. Reconnecting…"
+	case "ended":
+		return "The session has ended. " + known(reasons, s.Reason)
+	case "connecting", "connected":
+	default:
+		return ""
+	}
+	switch {
+	case s.View == "asked":
+		return "Asked to see the screen. Waiting for the customer's answer…"
+	case s.View == "picking":
+		return "The customer is choosing what to show."
+	case s.State == "connecting":
+		return "Connecting the two computers…"
+	case s.View == "on" && s.Frames:
+		return "The customer shows " + surface(s.Surface) + "."
+	case s.View == "on":
+		return "The customer shows " + surface(s.Surface) + ". Waiting for the first picture…"
+	case s.Cause != "":
+		return "No picture. " + known(causes, s.Cause)
+	}
+	return "Connected directly (" + path(s.Path) + "). Nothing is shown."
+}
+
+func known(words map[string]string, key string) string {
+	if w := words[key]; w != "" {
+		return w
+	}
+	return "Reason: " + key + "."
+}
+
+func surface(s string) string {
+	if w := surfaces[s]; w != "" {
+		return w
+	}
+	return "something"
+}
+
+func path(p string) string {
+	if p == "relay" {
+		return "through the relay"
+	}
+	return "computer to computer"
+}
