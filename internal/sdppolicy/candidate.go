@@ -11,6 +11,7 @@ import (
 
 // candidate is the part of a candidate line (RFC 8839, 5.1) that decides.
 type candidate struct {
+	second  bool // component 2 (RTCP), which data channels do not have; pion writes it into descriptions
 	tcp     bool
 	tcpType string
 	name    string     // an mDNS name, where there is no address
@@ -73,10 +74,12 @@ func parseCandidate(line string) (candidate, error) {
 			return bad("the foundation has a character that may not be there")
 		}
 	}
-	if f[1] != "1" {
-		return bad("the component is not 1")
-	}
 	var c candidate
+	if component, err := strconv.ParseUint(f[1], 10, 16); err != nil || component < 1 || component > 256 {
+		return bad("the component is out of range")
+	} else if component != 1 {
+		c.second = true
+	}
 	switch {
 	case strings.EqualFold(f[2], "udp"):
 	case strings.EqualFold(f[2], "tcp"):
@@ -139,6 +142,9 @@ func parseCandidate(line string) (candidate, error) {
 
 // refused says why the candidate is not acceptable, or "".
 func (c candidate) refused(loopbackOK bool) string {
+	if c.second {
+		return "not component 1"
+	}
 	if c.tcp && c.tcpType != "active" {
 		// A passive one would make us connect to any TCP service that the other side names.
 		return "TCP that is not active"

@@ -33,7 +33,7 @@ func badSDP(format string, args ...any) error {
 
 // CheckSDP checks an offer or answer for data channels and writes it anew from the values it understood: one
 // m=application section, one sha-256 fingerprint, ICE credentials, role, SCTP port; everything else is left out.
-// Candidate lines that CheckCandidate refuses by their address are left out too, loopback ones always; an
+// Candidate lines that can be read but are refused by CheckCandidate are left out too, loopback ones always; an
 // unreadable one is an error. The fingerprint comes back as "sha-256 AA:BB:…" in capitals; where pinned is not
 // empty, it must be the same (an ICE restart keeps the DTLS identity). CheckSDP of its own output returns that
 // output. Errors wrap ErrSDP and never quote the description.

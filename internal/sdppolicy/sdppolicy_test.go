@@ -111,12 +111,13 @@ func TestDeniedCandidateLinesAreLeftOut(t *testing.T) {
 	text := read(t, "chromium_offer.sdp") +
 		"a=candidate:1 1 udp 2113937151 127.0.0.1 9000 typ host\r\n" +
 		"a=candidate:2 1 udp 2113937151 192.0.2.7 9000 typ host\r\n" +
+		"a=candidate:2 2 udp 2113937150 192.0.2.7 9001 typ host\r\n" +
 		"a=candidate:3 1 udp 2113937151 169.254.169.254 80 typ host\r\n"
 	rebuilt, _, err := CheckSDP(text, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(rebuilt, "127.0.0.1 9000") || strings.Contains(rebuilt, "169.254") || !strings.Contains(rebuilt, "192.0.2.7 9000") {
+	if strings.Contains(rebuilt, "127.0.0.1 9000") || strings.Contains(rebuilt, "169.254") || strings.Contains(rebuilt, "9001") || !strings.Contains(rebuilt, "192.0.2.7 9000") {
 		t.Errorf("wrong candidates:\n%s", rebuilt)
 	}
 }

@@ -1,0 +1,111 @@
+// The PeerConnection's settings: timeouts, which addresses may be used, and the path that was found.
+
+package peer
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/logging"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/lookalong/lookalong/internal/sdppolicy"
+	"github.com/lookalong/lookalong/protocol"
+)
+
+// create makes the PeerConnection and its three channels. DTLS keeps pion's defaults on purpose: HelloVerify is
+// not skipped, and packets count only from an address pair that ICE has checked (security.md T36).
+func (p *Peer) create() error {
+	var s webrtc.SettingEngine
+	t := p.cfg.Timers
+	s.SetICETimeouts(t.ICEDisconnected, t.ICEFailed, t.ICEKeepAlive)
+	s.SetSCTPRTOMax(2 * time.Second)
+	s.SetSCTPMaxMessageSize(protocol.MaxChannelBytes)
+	s.SetIncludeLoopbackCandidate(p.cfg.LoopbackOK)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryOnly)
+	s.DisableActiveTCP(true) // a passive TCP candidate would make us connect to any TCP service (T20)
+	s.SetRemoteIPFilter(p.remoteIP)
+	s.SetNetworkTypes(p.networkTypes())
+	s.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled} // it logs addresses
+	if p.cfg.Net != nil {
+		s.SetNet(p.cfg.Net)
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(p.configuration())
+	if err != nil {
+		return fmt.Errorf("peer: create: %w", err)
+	}
+	p.pc = pc
+	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { p.box.post(connectionChanged{}, 0) })
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) { p.box.post(candidateFound{c}, 0) })
+	pc.OnDataChannel(func(*webrtc.DataChannel) { p.box.post(extraChannel{}, 0) })
+	return p.createChannels()
+}
+
+func (p *Peer) configuration() webrtc.Configuration {
+	c := webrtc.Configuration{ICETransportPolicy: webrtc.ICETransportPolicyAll}
+	if p.cfg.RelayOnly {
+		c.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+	}
+	for _, srv := range p.cfg.ICEServers {
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: srv.URLs, Username: srv.Username, Credential: srv.Credential})
+	}
+	return c
+}
+
+// networkTypes leaves IPv6 out where there is none: pion gives up mDNS for IPv4 too when IPv6 multicast fails.
+func (p *Peer) networkTypes() []webrtc.NetworkType {
+	types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4}
+	if p.cfg.Net != nil {
+		return types
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return types
+	}
+	for _, a := range addrs {
+		prefix, err := netip.ParsePrefix(a.String())
+		if ip := prefix.Addr(); err == nil && ip.Is6() && (ip.IsGlobalUnicast() || p.cfg.LoopbackOK && ip.IsLoopback()) {
+			return append(types, webrtc.NetworkTypeUDP6)
+		}
+	}
+	return types
+}
+
+// remoteIP judges every address that ICE would send to, also those that an mDNS name resolved to.
+func (p *Peer) remoteIP(ip net.IP) bool {
+	addr, ok := netip.AddrFromSlice(ip)
+	return ok && sdppolicy.IPAllowed(addr, p.cfg.LoopbackOK) //guard:T20
+}
+
+// path reads the kind of path from the selected candidate pair.
+func (p *Peer) path() string {
+	pair, err := p.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return ""
+	}
+	if pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay {
+		return "relay"
+	}
+	return "direct"
+}
+
+// connectionChanged: the argument of pion's callback may be out of order, so the state is read again.
+type connectionChanged struct{}
+
+func (connectionChanged) apply(p *Peer) {
+	if p.pc.SCTP().Transport().State() == webrtc.DTLSTransportStateFailed && !p.ended {
+		p.log.Warn("peer session ends: DTLS failed")
+		p.end("failed", false)
+	}
+	if !p.ended && p.cfg.Role == Offerer && p.State() != Connected && p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed {
+		p.restart() // pion has given up and dropped its candidates: without this, nobody would see the path come back
+	}
+	if p.pc.ConnectionState() == webrtc.PeerConnectionStateClosed {
+		p.closedByPeer = true
+		p.end(p.left(), false)
+	}
+}

@@ -1,0 +1,161 @@
+// Signs of life on control: the round trip and the clocks' difference, silence, restarts, and the end.
+
+package peer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lookalong/lookalong/protocol"
+)
+
+const (
+	samples     = 8       // of the round trip; the best one counts
+	pendingPing = 16      // pings whose send time is remembered
+	calm        = 1 << 10 // bytes waiting on control above which no more pings are added
+)
+
+// keepAlive is owned by the loop.
+type keepAlive struct {
+	began     time.Time // of connecting
+	tried     int       // restarts since began, or since the silence
+	heardAt   time.Time
+	pinged    time.Time
+	statsAt   time.Time
+	pings     int64
+	sentAt    [pendingPing]time.Time
+	clocks    []clockSample // the last few
+	pathKnown string
+}
+
+type clockSample struct{ rtt, offset time.Duration }
+
+func (a *keepAlive) begin(now time.Time) { a.heardAt, a.tried = now, 0 }
+
+// onControl takes a message of the control channel.
+func (p *Peer) onControl(e received) {
+	msg, err := protocol.Decode(e.data, protocol.Peer)
+	if err != nil {
+		p.breach(err.Error())
+		return
+	}
+	a := &p.alive
+	if e.at.After(a.heardAt) {
+		a.heardAt = e.at
+	}
+	a.tried = 0
+	p.step(heard, "")
+	switch m := msg.(type) {
+	case protocol.PeerPing:
+		_ = p.send.control(protocol.PeerPong{N: m.N, SentMs: m.SentMs, AtMs: e.at.UnixMilli()}) // a full channel is silence, which is watched
+	case protocol.PeerPong:
+		a.onPong(m, e.at)
+	case protocol.PeerBye:
+		reason := m.Reason
+		if !slices.Contains(protocol.EndReasons, reason) {
+			reason = p.left()
+		}
+		p.end(reason, false)
+	case protocol.Unknown, protocol.DirectMessage, protocol.DirectAck: // a newer program's, or one that belongs elsewhere
+	default:
+		if p.cfg.OnControl != nil {
+			p.cfg.OnControl(msg)
+		}
+	}
+}
+
+// onPong learns from an answer to one of the last pings; any other is ignored.
+func (a *keepAlive) onPong(m protocol.PeerPong, at time.Time) {
+	if m.N <= a.pings-pendingPing || m.N > a.pings {
+		return
+	}
+	slot := &a.sentAt[m.N%pendingPing]
+	if slot.IsZero() {
+		return
+	}
+	rtt := at.Sub(*slot)
+	middle := slot.Add(rtt / 2)
+	*slot = time.Time{}
+	a.clocks = append(a.clocks, clockSample{rtt, middle.Sub(time.UnixMilli(m.AtMs))})
+	if len(a.clocks) > samples {
+		a.clocks = a.clocks[1:]
+	}
+}
+
+// best returns the sample with the shortest round trip: its offset has the smallest error (NTP's filter).
+func (a *keepAlive) best() clockSample {
+	if len(a.clocks) == 0 {
+		return clockSample{}
+	}
+	return slices.MinFunc(a.clocks, func(x, y clockSample) int { return int(x.rtt - y.rtt) })
+}
+
+// onTick looks at the clocks.
+func (p *Peer) onTick(now time.Time) {
+	a, t := &p.alive, p.cfg.Timers
+	if p.ended {
+		return
+	}
+	switch p.State() {
+	case Connecting:
+		if a.began.IsZero() {
+			a.began = now
+		}
+		waited := now.Sub(a.began)
+		if waited >= t.Connect {
+			p.log.Info("peer session ends: no path was found")
+			p.end("failed", false)
+			return
+		}
+		if waited >= time.Duration(a.tried+1)*t.ConnectRetry {
+			a.tried++
+			p.restart()
+		}
+		return
+	case Connected, Reconnecting:
+	default:
+		return
+	}
+	silence := now.Sub(a.heardAt)
+	if silence >= t.Lost {
+		p.end("lost", false)
+		return
+	}
+	if p.State() == Connected && silence >= t.Silent {
+		p.step(silent, "")
+	}
+	due := 0
+	for due < len(t.Restarts) && silence >= t.Restarts[due] {
+		due++
+	}
+	if due > a.tried {
+		a.tried = due
+		p.restart()
+	}
+	if now.Sub(a.pinged) >= t.Ping && p.send.buffered(protocol.ChannelControl) <= calm {
+		a.pinged = now
+		a.pings++
+		a.sentAt[a.pings%pendingPing] = time.Now()
+		_ = p.send.control(protocol.PeerPing{N: a.pings, SentMs: now.UnixMilli()}) // a full channel is silence, which is watched
+	}
+	if now.Sub(a.statsAt) >= t.Stats {
+		a.statsAt = now
+		p.report()
+	}
+}
+
+// report tells the path when it changes, and the numbers.
+func (p *Peer) report() {
+	a := &p.alive
+	path := p.path()
+	if path != "" && path != a.pathKnown && p.State() == Connected {
+		a.pathKnown = path
+		if p.cfg.OnPath != nil {
+			p.cfg.OnPath(path)
+		}
+	}
+	if p.cfg.OnStats != nil {
+		best := a.best()
+		p.cfg.OnStats(Stats{RTT: best.rtt, ClockOffset: best.offset, Path: path, BytesIn: p.channels.bytes, BytesOut: p.send.bytes.Load()})
+	}
+}
