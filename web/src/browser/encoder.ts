@@ -1,0 +1,163 @@
+// One face for WebCodecs' encoders and for whole images, which every browser can make.
+
+export interface Encoded {
+  readonly key: boolean;
+  readonly captureMs: number;
+  readonly tookMs: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+export interface EncoderEvents {
+  output(encoded: Encoded): void;
+  failed(): void;
+  /** its queue became shorter */
+  ready(): void;
+}
+
+interface Waiting {
+  readonly captureMs: number;
+  readonly startedMs: number;
+}
+
+const IMAGE_QUALITY = 0.85;
+
+export class Encoder {
+  readonly #events: EncoderEvents;
+  #video: VideoEncoder | null = null;
+  #image = '';
+  #canvas: OffscreenCanvas | null = null;
+  #busy = 0; // images
+  #generation = 0;
+  #stamp = 0;
+  #waiting = new Map<number, Waiting>();
+
+  constructor(events: EncoderEvents) {
+    this.#events = events;
+  }
+
+  /** Whether this browser encodes that codec at that size. */
+  static async supports(codec: string, width: number, height: number, bitrate: number): Promise<boolean> {
+    if (codec.startsWith('image/')) return true;
+    if (typeof VideoEncoder === 'undefined') return false;
+    try {
+      return (await VideoEncoder.isConfigSupported(config(codec, width, height, bitrate))).supported === true;
+    } catch {
+      return false;
+    }
+  }
+
+  get ready(): boolean {
+    return this.#video !== null || this.#image !== '';
+  }
+
+  /** Frames that wait in the encoder. */
+  get queue(): number {
+    return this.#video?.encodeQueueSize ?? this.#busy;
+  }
+
+  /** Sets codec, size and bit rate; false when that failed, which `failed` tells too. */
+  configure(codec: string, width: number, height: number, bitrate: number): boolean {
+    if (codec.startsWith('image/')) {
+      this.#image = codec;
+      this.#canvas = new OffscreenCanvas(width, height);
+      return true;
+    }
+    try {
+      this.#video ??= this.#make();
+      this.#video.configure(config(codec, width, height, bitrate));
+      return true;
+    } catch {
+      this.#events.failed();
+      return false;
+    }
+  }
+
+  encode(frame: VideoFrame, key: boolean, captureMs: number): void {
+    const startedMs = performance.now();
+    if (this.#image !== '') {
+      void this.#still(frame, captureMs, startedMs);
+      return;
+    }
+    // Own timestamps: they must rise, also when the same frame is encoded again.
+    const timestamp = (this.#stamp += 1000);
+    this.#waiting.set(timestamp, { captureMs, startedMs });
+    const stamped = new VideoFrame(frame, { timestamp });
+    try {
+      this.#video?.encode(stamped, { keyFrame: key });
+    } catch {
+      this.#events.failed();
+    } finally {
+      stamped.close();
+    }
+  }
+
+  reset(): void {
+    this.#generation++;
+    if (this.#video !== null && this.#video.state !== 'closed') this.#video.close();
+    this.#video = null;
+    this.#image = '';
+    this.#canvas = null;
+    this.#busy = 0;
+    this.#waiting.clear();
+  }
+
+  close(): void {
+    this.reset();
+  }
+
+  #make(): VideoEncoder {
+    const generation = this.#generation;
+    const video = new VideoEncoder({
+      output: (chunk) => {
+        const waiting = this.#waiting.get(chunk.timestamp);
+        this.#waiting.delete(chunk.timestamp);
+        if (generation !== this.#generation || waiting === undefined) return;
+        const data = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(data);
+        const tookMs = performance.now() - waiting.startedMs;
+        this.#events.output({ key: chunk.type === 'key', captureMs: waiting.captureMs, tookMs, data });
+      },
+      error: () => {
+        if (generation === this.#generation) this.#events.failed();
+      },
+    });
+    video.ondequeue = () => this.#events.ready();
+    return video;
+  }
+
+  async #still(frame: VideoFrame, captureMs: number, startedMs: number): Promise<void> {
+    const canvas = this.#canvas;
+    const context = canvas?.getContext('2d', { alpha: false });
+    if (canvas === null || context === null || context === undefined) {
+      this.#events.failed();
+      return;
+    }
+    const generation = this.#generation;
+    this.#busy += 2; // one at a time
+    context.drawImage(frame, 0, 0, canvas.width, canvas.height);
+    try {
+      const blob = await canvas.convertToBlob({ type: this.#image, quality: IMAGE_QUALITY });
+      const data = new Uint8Array(await blob.arrayBuffer());
+      if (generation !== this.#generation) return;
+      this.#busy -= 2;
+      this.#events.output({ key: true, captureMs, tookMs: performance.now() - startedMs, data });
+      this.#events.ready();
+    } catch {
+      if (generation === this.#generation) this.#events.failed();
+    }
+  }
+}
+
+function config(codec: string, width: number, height: number, bitrate: number): VideoEncoderConfig {
+  return {
+    codec,
+    width,
+    height,
+    bitrate,
+    framerate: 30,
+    latencyMode: 'realtime',
+    bitrateMode: 'variable',
+    contentHint: 'text',
+    ...(codec.startsWith('avc1') && { avc: { format: 'annexb' as const } }), // no description beside the stream
+  };
+}

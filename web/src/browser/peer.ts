@@ -1,0 +1,272 @@
+// The customer's end of a peer session: answers the agent's offers, holds the three negotiated channels, keeps
+// the path alive and says how it is. It checks what it accepts (security.md T19–T21).
+
+import { decode } from '../core/decode.ts';
+import {
+  CHANNELS,
+  type FromCustomer,
+  type FromPeer,
+  MAX_CHANNEL_BYTES,
+  type SessionCandidate,
+  type SessionOffer,
+  type SessionState,
+} from '../core/protocol.gen.ts';
+import { allowsCandidate, checkSdp, filterSdp, MAX_CANDIDATES } from '../core/sdp.ts';
+import { CONNECT_MS, judge, type Phase, restartsDue, step } from '../core/session.ts';
+
+export interface PeerEvents {
+  /** to the server; false when the socket is down */
+  signal(message: FromCustomer): boolean;
+  /** each change of phase, and each second of silence */
+  phase(phase: Phase, silenceMs: number): void;
+  /** a message on `control` or `direct`, keep-alive excepted */
+  message(message: FromPeer): void;
+  /** whether the server is reachable and says that the other end's program is gone */
+  peerGone(): boolean;
+  /** It is over: lost, failed, gone (the other program ended), or the reason of a bye. Called once. */
+  ended(reason: string): void;
+}
+
+const PING_MS = 1_000;
+
+export class Peer {
+  readonly session: string;
+  readonly control: RTCDataChannel;
+  readonly direct: RTCDataChannel;
+  readonly screen: RTCDataChannel;
+  readonly #pc: RTCPeerConnection;
+  readonly #events: PeerEvents;
+  readonly #loopbackOk: boolean;
+  readonly #startedMs = Date.now();
+  readonly #ticker: ReturnType<typeof setInterval>;
+  #phase: Phase = 'connecting';
+  #work: Promise<void> = Promise.resolve();
+  #fingerprint = '';
+  #remote: SessionCandidate[] = []; // that came before their description
+  #remoteCount = 0;
+  #localCount = 0;
+  #heardMs = 0;
+  #silenceMs = 0;
+  #asked = 0;
+  #n = 0;
+  #closed = false;
+
+  constructor(state: SessionState, events: PeerEvents) {
+    this.session = state.session;
+    this.#events = events;
+    this.#loopbackOk = state.loopbackOk === true;
+    this.#pc = new RTCPeerConnection(configuration(state));
+    this.control = this.#channel('control');
+    this.direct = this.#channel('direct');
+    this.screen = this.#channel('screen');
+    this.control.onopen = () => this.#opened();
+    this.control.onclose = () => this.#end('gone');
+    this.#pc.ondatachannel = () => this.#end('failed'); //guard:T21
+    this.#pc.onicecandidate = (event) => this.#sendCandidate(event.candidate);
+    this.#ticker = setInterval(() => this.#tick(), PING_MS);
+    addEventListener('online', this.#networkChanged);
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Whether frames may be put on the way now. */
+  get flowing(): boolean {
+    return this.#phase === 'connected' && this.screen.readyState === 'open';
+  }
+
+  /** Takes new ICE servers after a rejoin. */
+  renew(state: SessionState): void {
+    if (!this.#closed && state.iceServers !== undefined) this.#pc.setConfiguration(configuration(state));
+  }
+
+  /** Sends on a channel; false when it is not open. */
+  send(message: FromPeer): boolean {
+    const channel = message.type.startsWith('direct.') ? this.direct : this.control;
+    if (channel.readyState !== 'open') return false;
+    const text = JSON.stringify(message);
+    if (text.length * 3 > MAX_CHANNEL_BYTES && new TextEncoder().encode(text).length > MAX_CHANNEL_BYTES) return false; //guard:T21
+    channel.send(text);
+    return true;
+  }
+
+  offer(message: SessionOffer): void {
+    this.#enqueue(async () => {
+      const checked = checkSdp(message.sdp, this.#fingerprint); //guard:T19
+      if ('refused' in checked) {
+        this.#end('failed');
+        return;
+      }
+      this.#fingerprint = checked.fingerprint;
+      this.#remoteCount = 0;
+      this.#localCount = 0;
+      await this.#pc.setRemoteDescription({ type: 'offer', sdp: filterSdp(message.sdp, this.#loopbackOk) });
+      await this.#pc.setLocalDescription();
+      const sdp = this.#pc.localDescription?.sdp;
+      if (sdp !== undefined) this.#events.signal({ type: 'session.answer', session: this.session, sdp });
+      const early = this.#remote;
+      this.#remote = [];
+      for (const one of early) await this.#add(one);
+    });
+  }
+
+  candidate(message: SessionCandidate): void {
+    this.#enqueue(async () => {
+      if (this.#pc.remoteDescription !== null) await this.#add(message);
+      else if (this.#remote.length < MAX_CANDIDATES) this.#remote.push(message);
+    });
+  }
+
+  /** Ends this end: says goodbye on `control`, then closes. */
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.send({ type: 'peer.bye', reason });
+    this.#shut();
+  }
+
+  #channel(label: keyof typeof CHANNELS): RTCDataChannel {
+    const channel = this.#pc.createDataChannel(label, { negotiated: true, id: CHANNELS[label], ordered: true });
+    channel.binaryType = 'arraybuffer';
+    channel.onmessage = (event: MessageEvent<unknown>) => this.#receive(label, event.data);
+    return channel;
+  }
+
+  #receive(label: string, data: unknown): void {
+    this.#heard();
+    // Nothing binary comes to the customer, and nothing at all on `screen`.
+    if (typeof data !== 'string' || label === 'screen' || data.length > MAX_CHANNEL_BYTES) return; //guard:T21
+    const result = decode(data, 'peer');
+    if (result.kind !== 'message') return;
+    const message = result.message;
+    if (message.type.startsWith('direct.') !== (label === 'direct')) return;
+    switch (message.type) {
+      case 'peer.ping':
+        this.send({ type: 'peer.pong', n: message.n, sentMs: message.sentMs, atMs: Date.now() });
+        return;
+      case 'peer.pong':
+        return;
+      case 'peer.bye':
+        this.#end(message.reason);
+        return;
+      default:
+        this.#events.message(message);
+    }
+  }
+
+  #opened(): void {
+    this.#heard();
+    this.#move('open');
+  }
+
+  #heard(): void {
+    this.#heardMs = Date.now();
+    this.#silenceMs = 0;
+    this.#asked = 0;
+    if (this.#phase === 'reconnecting') this.#move('heard');
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    if (this.#phase === 'connecting') {
+      if (now - this.#startedMs > CONNECT_MS) this.#end('failed');
+      return;
+    }
+    this.send({ type: 'peer.ping', n: this.#n++, sentMs: now });
+    this.#silenceMs = now - this.#heardMs;
+    const verdict = judge(this.#silenceMs, this.#events.peerGone());
+    if (verdict === 'lost' || verdict === 'gone') {
+      this.#end(verdict);
+      return;
+    }
+    if (verdict === 'fine') return;
+    if (this.#phase === 'connected') this.#move('silent');
+    else this.#events.phase(this.#phase, this.#silenceMs);
+    const due = restartsDue(this.#silenceMs);
+    if (due > this.#asked) {
+      this.#asked = due;
+      this.#askRestart();
+    }
+  }
+
+  #networkChanged = (): void => {
+    if (this.#phase !== 'connecting') this.#askRestart();
+  };
+
+  #askRestart(): void {
+    this.#events.signal({ type: 'session.restart', session: this.session });
+  }
+
+  #move(event: 'open' | 'silent' | 'heard'): void {
+    const phase = step(this.#phase, event);
+    if (phase === null || this.#closed) return;
+    this.#phase = phase;
+    this.#events.phase(phase, this.#silenceMs);
+  }
+
+  async #add(message: SessionCandidate): Promise<void> {
+    if (++this.#remoteCount > MAX_CANDIDATES + 1) return; //guard:T19
+    const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = message;
+    if (candidate !== '' && !allowsCandidate(candidate, this.#loopbackOk)) return; //guard:T20
+    try {
+      await this.#pc.addIceCandidate({
+        candidate,
+        ...(sdpMid !== undefined && { sdpMid }),
+        sdpMLineIndex: sdpMLineIndex ?? 0,
+        ...(usernameFragment !== undefined && usernameFragment !== '' && { usernameFragment }),
+      });
+    } catch {
+      // A candidate of an older generation, or one that this browser can't use: others remain.
+    }
+  }
+
+  #sendCandidate(candidate: RTCIceCandidate | null): void {
+    const text = candidate?.candidate ?? '';
+    if (text !== '' && ++this.#localCount > MAX_CANDIDATES) return;
+    this.#events.signal({
+      type: 'session.candidate',
+      session: this.session,
+      candidate: text,
+      ...(candidate?.sdpMid != null && { sdpMid: candidate.sdpMid }),
+      ...(candidate?.sdpMLineIndex != null && { sdpMLineIndex: candidate.sdpMLineIndex }),
+      ...(candidate?.usernameFragment != null && { usernameFragment: candidate.usernameFragment }),
+    });
+  }
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#work = this.#work.then(async () => {
+      if (this.#closed) return;
+      try {
+        await work();
+      } catch {
+        if (this.#phase === 'connecting') this.#end('failed');
+      }
+    });
+  }
+
+  #end(reason: string): void {
+    if (this.#closed) return;
+    this.#shut();
+    this.#events.ended(reason);
+  }
+
+  #shut(): void {
+    this.#closed = true;
+    this.#phase = 'ended';
+    clearInterval(this.#ticker);
+    removeEventListener('online', this.#networkChanged);
+    this.#pc.close();
+  }
+}
+
+function configuration(state: SessionState): RTCConfiguration {
+  return {
+    iceServers: (state.iceServers ?? []).map((server) => ({
+      urls: [...server.urls],
+      ...(server.username !== undefined && { username: server.username }),
+      ...(server.credential !== undefined && { credential: server.credential }),
+    })),
+    iceTransportPolicy: state.relayOnly === true ? 'relay' : 'all',
+    bundlePolicy: 'max-bundle',
+  };
+}

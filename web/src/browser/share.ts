@@ -1,0 +1,226 @@
+// Captures, encodes and sends the picture. Loaded when a share comes up. A frame passes three gates: consent is
+// asked when it is captured, before it is encoded and before its bytes are sent; frames are dropped only before
+// the encoder.
+
+import { split } from '../core/frame.ts';
+import { FRAME_KIND, type FromPeer, MAX_FRAME_BYTES, MAX_FRAME_PIXELS, MAX_FRAME_SIDE } from '../core/protocol.gen.ts';
+import * as rate from '../core/rate.ts';
+import { type Encoded, Encoder } from './encoder.ts';
+import type { Peer } from './peer.ts';
+import type { Surface } from './picker.ts';
+
+export interface ShareEvents {
+  /** whether the customer's consent is in force now */
+  allowed(): boolean;
+  /** a frame was handed to the encoder: what the other side is about to see */
+  shown(frame: VideoFrame): void;
+  /** the picture can't go on */
+  failed(): void;
+}
+
+export class Share {
+  readonly #peer: Peer;
+  readonly #events: ShareEvents;
+  readonly #encoder: Encoder;
+  #track: MediaStreamTrack | null = null;
+  #surface: Surface = 'unknown';
+  #latest: VideoFrame | null = null;
+  #captureMs = 0;
+  #dirty = false; // the latest frame is not encoded yet
+  #needKey = true;
+  #paused = false;
+  #stopped = false;
+  #choices: string[] = [];
+  #codec = '';
+  #config = ''; // of the last screen.config
+  #width = 0;
+  #height = 0;
+  #frame = 0;
+  #rate: rate.Rate = rate.initial;
+  #configuredBitrate = 0;
+  skipped = 0;
+
+  constructor(peer: Peer, events: ShareEvents) {
+    this.#peer = peer;
+    this.#events = events;
+    this.#encoder = new Encoder({
+      output: (encoded) => this.#output(encoded),
+      failed: () => this.#nextCodec(),
+      ready: () => this.#pump(),
+    });
+    peer.screen.bufferedAmountLowThreshold = rate.BUFFERED_MAX / 4;
+    peer.screen.onbufferedamountlow = () => this.#pump();
+  }
+
+  /** Shows this track from now on, instead of the one before. */
+  show(track: MediaStreamTrack, surface: Surface): void {
+    const Processor = window.MediaStreamTrackProcessor;
+    this.#track?.stop();
+    this.#track = track;
+    this.#surface = surface;
+    this.#needKey = true;
+    if (Processor === undefined) {
+      this.#events.failed();
+      return;
+    }
+    void this.#read(track, new Processor({ track, maxBufferSize: 1 }).readable);
+  }
+
+  /** Takes what the agent's viewer can decode; encoding starts with the first that this browser can encode. */
+  codecs(decodable: readonly string[]): void {
+    this.#choices = rate.CODECS.filter((codec) => decodable.includes(codec));
+    this.#codec = '';
+    this.#nextCodec();
+  }
+
+  keyframe(): void {
+    this.#needKey = true;
+    this.#dirty = this.#latest !== null;
+    this.#pump();
+  }
+
+  /** No viewer is there to see it. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    if (!paused) this.keyframe();
+  }
+
+  /** The path is back after a silence. */
+  resume(): void {
+    this.#rate = rate.forget(this.#rate);
+    this.keyframe();
+  }
+
+  feedback(frame: number, receivedMs: number): void {
+    this.#rate = rate.acked(this.#rate, frame, receivedMs, Date.now());
+    this.#pump();
+  }
+
+  /** Stops the tracks first, then the encoder. Nothing leaves this page afterwards. */
+  stop(): void {
+    this.#stopped = true;
+    this.#track?.stop();
+    this.#track = null;
+    this.#latest?.close();
+    this.#latest = null;
+    this.#encoder.close();
+    this.#peer.screen.onbufferedamountlow = null;
+  }
+
+  async #read(track: MediaStreamTrack, frames: ReadableStream<VideoFrame>): Promise<void> {
+    const reader = frames.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        if (this.#stopped || track !== this.#track || !this.#events.allowed()) {
+          value.close(); //guard:T22
+          if (this.#stopped || track !== this.#track) return;
+          continue;
+        }
+        this.#latest?.close();
+        this.#latest = value;
+        this.#captureMs = Date.now();
+        this.#dirty = true;
+        this.#pump();
+      }
+    } catch {
+      if (!this.#stopped && track === this.#track) this.#events.failed();
+    } finally {
+      void reader.cancel().catch(() => undefined);
+    }
+  }
+
+  /** Encodes the latest frame if there is a new one and nothing holds it back. */
+  #pump(): void {
+    const frame = this.#latest;
+    if (frame === null || !this.#dirty || this.#stopped || this.#paused || this.#codec === '') return;
+    if (!this.#peer.flowing) return; // the path is silent: the track is kept, nothing is encoded
+    if (!this.#events.allowed()) return; //guard:T22
+    if (rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue)) {
+      this.skipped++;
+      return;
+    }
+    if (!this.#configure(frame)) return;
+    const key = this.#needKey;
+    this.#needKey = false;
+    this.#dirty = false;
+    this.#events.shown(frame);
+    this.#encoder.encode(frame, key, this.#captureMs);
+  }
+
+  #configure(frame: VideoFrame): boolean {
+    const [width, height] = limit(frame.displayWidth, frame.displayHeight);
+    if (width === 0 || height === 0) return false;
+    const sized = width !== this.#width || height !== this.#height;
+    const steered = Math.abs(this.#rate.bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;
+    if (sized || steered || !this.#encoder.ready) {
+      if (sized || !this.#encoder.ready) this.#needKey = true;
+      this.#width = width;
+      this.#height = height;
+      this.#configuredBitrate = this.#rate.bitrate;
+      if (!this.#encoder.configure(this.#codec, width, height, this.#rate.bitrate)) return false;
+    }
+    const config = [this.#codec, width, height, this.#surface].join(' ');
+    if (config !== this.#config) {
+      const message = { type: 'screen.config', codec: this.#codec, width, height, surface: this.#surface } as const;
+      if (!this.#peer.send(message satisfies FromPeer)) return false;
+      this.#config = config;
+      this.#needKey = true;
+    }
+    return true;
+  }
+
+  #output(encoded: Encoded): void {
+    if (this.#stopped || !this.#events.allowed() || this.#peer.screen.readyState !== 'open') return; //guard:T22
+    if (encoded.data.length > MAX_FRAME_BYTES) {
+      this.#nextCodec();
+      return;
+    }
+    const frame = this.#frame;
+    this.#frame = (this.#frame + 1) >>> 0;
+    const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
+    const chunks = split({ kind, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data });
+    this.#rate = rate.sent(this.#rate, frame, encoded.data.length, Date.now());
+    this.#rate = rate.encoded(this.#rate, encoded.tookMs);
+    try {
+      for (const chunk of chunks) this.#peer.screen.send(chunk);
+    } catch {
+      this.#needKey = true; // the channel is full or closing; the chain starts anew
+      return;
+    }
+    if (rate.tooSlow(this.#rate)) this.#nextCodec();
+  }
+
+  /** Goes to the next codec that this browser can encode at the picture's size. */
+  #nextCodec(): void {
+    const at = this.#codec === '' ? 0 : this.#choices.indexOf(this.#codec) + 1;
+    void this.#choose(at);
+  }
+
+  async #choose(from: number): Promise<void> {
+    const [width, height] = this.#latest ? limit(this.#latest.displayWidth, this.#latest.displayHeight) : [1280, 720];
+    this.#codec = '';
+    this.#encoder.reset();
+    this.#rate = { ...this.#rate, encodeMs: 0, slowFrames: 0 };
+    for (const codec of this.#choices.slice(from)) {
+      if (!(await Encoder.supports(codec, width, height, this.#rate.bitrate))) continue;
+      if (this.#stopped) return;
+      this.#codec = codec;
+      this.keyframe();
+      return;
+    }
+    if (!this.#stopped) this.#events.failed();
+  }
+}
+
+/** The size that is sent: the source's own, scaled down only above the protocol's limits. */
+function limit(width: number, height: number): [number, number] {
+  const scale = Math.min(
+    1,
+    MAX_FRAME_SIDE / width,
+    MAX_FRAME_SIDE / height,
+    Math.sqrt(MAX_FRAME_PIXELS / (width * height)),
+  );
+  return [Math.floor(width * scale), Math.floor(height * scale)];
+}

@@ -1,0 +1,116 @@
+// Steers the picture (screen.md 3 and 4): which frames are skipped before the encoder, the bit rate from the
+// agent's acks, and when a codec is too slow for this machine. Pure; times in milliseconds.
+
+export const INTERVAL_MS = 1000 / 30; // of the fastest picture
+export const BUFFERED_MAX = 256 * 1024; // bytes that may wait in the channel
+export const BITRATE_START = 2_500_000;
+export const BITRATE_MIN = 150_000;
+export const BITRATE_MAX = 8_000_000; // security.md 4
+const QUEUE_SHORT_MS = 40;
+const QUEUE_LONG_MS = 120;
+const BASE_WINDOW_MS = 10_000;
+const STEER_EVERY_MS = 500;
+const CAPACITY_MIN_BYTES = 30_000; // smaller frames say little about the path
+export const SLOW_ENCODE_MS = 66; // the interval of 15 frames a second
+const SLOW_FRAMES = 20;
+
+interface Sent {
+  readonly frame: number;
+  readonly atMs: number;
+  readonly bytes: number;
+}
+
+export interface Rate {
+  readonly unacked: readonly Sent[];
+  /** smoothed round trip of a frame's ack */
+  readonly rttMs: number;
+  /** smallest arrival minus sending time (with both clocks' offset in it), and when it was seen */
+  readonly baseMs: number;
+  readonly baseAtMs: number;
+  /** smoothed time in queues beyond that minimum */
+  readonly queueMs: number;
+  /** bits per second of the path, measured on large frames; 0 = unknown */
+  readonly capacity: number;
+  readonly bitrate: number;
+  readonly steeredMs: number;
+  /** smoothed encoding time, and for how many frames it was over the limit */
+  readonly encodeMs: number;
+  readonly slowFrames: number;
+}
+
+export const initial: Rate = {
+  unacked: [],
+  rttMs: 50,
+  baseMs: Number.POSITIVE_INFINITY,
+  baseAtMs: 0,
+  queueMs: 0,
+  capacity: 0,
+  bitrate: BITRATE_START,
+  steeredMs: 0,
+  encodeMs: 0,
+  slowFrames: 0,
+};
+
+/** Whether this picture must be skipped: too much is on its way already. */
+export function skips(rate: Rate, bufferedBytes: number, encoderQueue: number): boolean {
+  const inFlight = (rate.rttMs + 1.2 * INTERVAL_MS) / INTERVAL_MS;
+  return rate.unacked.length > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1;
+}
+
+export function sent(rate: Rate, frame: number, bytes: number, nowMs: number): Rate {
+  return { ...rate, unacked: [...rate.unacked, { frame, atMs: nowMs, bytes }] };
+}
+
+/** Takes the agent's ack of a frame's arrival. An ack of something never sent changes nothing. */
+export function acked(rate: Rate, frame: number, receivedMs: number, nowMs: number): Rate {
+  const at = rate.unacked.findIndex((one) => one.frame === frame);
+  const one = rate.unacked[at];
+  if (one === undefined) return rate;
+  const unacked = rate.unacked.slice(at + 1); // the channel is ordered: what came before has arrived too
+  const rttMs = rate.rttMs + 0.2 * (Math.min(5000, Math.max(0, nowMs - one.atMs)) - rate.rttMs);
+  const delayMs = receivedMs - one.atMs;
+  const renew = delayMs <= rate.baseMs || nowMs - rate.baseAtMs > BASE_WINDOW_MS;
+  const baseMs = renew ? delayMs : rate.baseMs;
+  const queueMs = rate.queueMs + 0.3 * (Math.min(5000, delayMs - baseMs) - rate.queueMs);
+  let capacity = rate.capacity;
+  if (one.bytes >= CAPACITY_MIN_BYTES && delayMs > baseMs) {
+    const measured = (one.bytes * 8000) / (delayMs - baseMs);
+    capacity = capacity === 0 ? measured : capacity + 0.3 * (measured - capacity);
+  }
+  const next = { ...rate, unacked, rttMs, baseMs, baseAtMs: renew ? nowMs : rate.baseAtMs, queueMs, capacity };
+  return nowMs - rate.steeredMs < STEER_EVERY_MS ? next : { ...next, bitrate: steer(next), steeredMs: nowMs };
+}
+
+function steer(rate: Rate): number {
+  let bitrate = rate.bitrate;
+  if (rate.queueMs > QUEUE_LONG_MS) bitrate *= 0.85;
+  else if (rate.queueMs < QUEUE_SHORT_MS) bitrate *= 1.08;
+  const ceiling = rate.capacity > 0 ? Math.min(BITRATE_MAX, 0.7 * rate.capacity) : BITRATE_MAX;
+  return Math.round(Math.max(BITRATE_MIN, Math.min(bitrate, ceiling)));
+}
+
+/** After a break of the path: nothing is on its way any more, the rest is kept. */
+export function forget(rate: Rate): Rate {
+  return { ...rate, unacked: [] };
+}
+
+export function encoded(rate: Rate, tookMs: number): Rate {
+  const encodeMs = rate.encodeMs === 0 ? tookMs : rate.encodeMs + 0.2 * (tookMs - rate.encodeMs);
+  return { ...rate, encodeMs, slowFrames: encodeMs > SLOW_ENCODE_MS ? rate.slowFrames + 1 : 0 };
+}
+
+/** Whether the codec should be given up for the next one. */
+export function tooSlow(rate: Rate): boolean {
+  return rate.slowFrames >= SLOW_FRAMES;
+}
+
+/** Codecs in our order of preference (design 7); the last two are whole images. */
+export const CODECS: readonly string[] = [
+  'av01.1.08M.08.0.000',
+  'av01.0.08M.08',
+  'avc1.42E034',
+  'vp09.00.51.08',
+  'vp8',
+  'image/jpeg',
+  'image/png',
+];

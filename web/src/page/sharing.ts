@@ -1,0 +1,373 @@
+// The customer's side of a peer session: who asks, the questions, the peer, direct messages, and the sentence at
+// the end. The consent and the picture are in picture.ts.
+
+import { Peer } from '../browser/peer.ts';
+import { canShare } from '../browser/picker.ts';
+import * as consent from '../core/consent.ts';
+import type { ConversationState, FromPeer, FromServer, SessionEnd, SessionState } from '../core/protocol.gen.ts';
+import type { Client } from './client.ts';
+import { fresh, recall, remember, sessionNotice } from './endings.ts';
+import { agentName, type Direct, type Notice } from './model.ts';
+import { Picture } from './picture.ts';
+
+const EARLY_MAX = 40; // offers and candidates that come before the peer
+
+export class Sharing {
+  readonly picture: Picture;
+  readonly #client: Client;
+  #peer: Peer | null = null;
+  #early: FromServer[] = [];
+  #unsent: SessionEnd[] = []; // said while the socket was down
+  #asking = false; // our own session.request has no answer yet
+  #mine = ''; // the session that our own click on "Share my screen" began
+  #peerOnline = true;
+
+  constructor(client: Client) {
+    this.#client = client;
+    this.picture = new Picture(client);
+  }
+
+  // ---- what the customer does
+
+  /** The click on "Share my screen". */
+  click(): void {
+    this.picture.consent('click'); // opens the picker before anything else happens
+    if (this.#client.model.consent.state === 'picking' && this.#client.model.session === null) this.#request(true);
+  }
+
+  stop(): void {
+    this.picture.consent('stop');
+  }
+
+  /** The customer's answer to the prompt that is shown. */
+  answer(yes: boolean): void {
+    const prompt = this.#client.model.prompt;
+    if (prompt === null) return;
+    if (prompt.kind === 'extend') {
+      this.picture.consent(yes ? 'extend' : 'stop');
+    } else if (prompt.kind === 'view') {
+      this.picture.consent(yes ? 'allow' : 'deny');
+      const { state } = this.#client.model.consent;
+      if (state === 'picking' && this.#requested(prompt.session)) this.#accept(prompt.session);
+    } else if (!yes || Date.now() - prompt.sinceMs >= consent.ARM_MS) {
+      //guard:T23
+      this.#client.update({ prompt: null });
+      if (yes) this.#accept(prompt.session);
+      else this.#decline(prompt.session);
+    }
+  }
+
+  disconnect(): void {
+    this.#end('stopped', { text: this.#client.model.text.endDisconnected, kind: 'info' });
+  }
+
+  /** The switch "Direct message". */
+  direct(on: boolean): void {
+    this.#client.update({ directOn: on });
+    if (on && this.#client.model.session === null && agentName(this.#client.model) !== '') this.#request(false);
+  }
+
+  sendDirect(text: string): void {
+    const { log, direct, session } = this.#client.model;
+    const possible = session !== null ? !session.elsewhere : agentName(this.#client.model) !== '';
+    const one: Direct = {
+      id: crypto.randomUUID(),
+      conversation: log.conversation,
+      mine: true,
+      name: '',
+      text,
+      atMs: Date.now(),
+      after: log.last,
+      state: possible ? 'sending' : 'failed',
+    };
+    this.#client.setDirect([...direct, one]);
+    if (!possible) return;
+    if (this.#peer !== null) this.#pass(one);
+    else if (session === null) this.#request(false);
+  }
+
+  /** Sends an undelivered direct message through the server: only at the customer's own click. */
+  viaServer(id: string): void {
+    const one = this.#client.model.direct.find((other) => other.id === id);
+    this.drop(id);
+    if (one) this.#client.post(one.text);
+  }
+
+  drop(id: string): void {
+    this.#client.setDirect(this.#client.model.direct.filter((one) => one.id !== id));
+  }
+
+  /** The page goes away: a reload, a closed tab. */
+  leave(): void {
+    const session = this.#client.model.session;
+    this.picture.detach();
+    this.#peer?.close('left');
+    if (session !== null && this.#peer !== null) this.#sayEnd(session.id, 'left');
+  }
+
+  // ---- what the server says
+
+  /** The socket is back. */
+  welcome(): void {
+    for (const message of this.#unsent.splice(0)) this.#client.socket?.send(message);
+    if (this.#peer !== null) void this.#rejoin(this.#peer);
+  }
+
+  conversation(state: ConversationState): void {
+    const { session, text } = this.#client.model;
+    if (state.session === undefined || session !== null || this.#asking || recall() !== state.session) return;
+    remember(''); // this tab was part of it before it was loaded again
+    this.#sayEnd(state.session, 'left');
+    this.#client.update({ notice: { text: text.endReload, kind: 'warn' } });
+  }
+
+  receive(message: FromServer): void {
+    switch (message.type) {
+      case 'session.state':
+        this.#state(message);
+        return;
+      case 'session.offer':
+      case 'session.candidate':
+        if (message.session !== this.#client.model.session?.id) return;
+        if (this.#peer === null) {
+          if (this.#early.length < EARLY_MAX) this.#early.push(message);
+        } else if (message.type === 'session.offer') this.#peer.offer(message);
+        else this.#peer.candidate(message);
+        return;
+      case 'consent.ask':
+        if (message.session !== this.#client.model.session?.id || this.#peer === null) return;
+        if (canShare()) this.picture.consent('ask');
+        else this.#cant(message.session);
+        return;
+      case 'consent.state':
+        // It may tell what another tab of ours decided; it decides nothing here.
+        if (this.#client.model.session?.elsewhere !== true) this.picture.consent('forged'); //guard:T22
+        return;
+      default:
+        return;
+    }
+  }
+
+  #state(message: SessionState): void {
+    const { session } = this.#client.model;
+    if (message.state === 'ended') {
+      if (recall() === message.session) remember('');
+      if (session?.id === message.session) this.#ended(message.reason ?? '');
+      return;
+    }
+    if (session !== null && session.id !== message.session && this.#peer !== null) return; // one at a time
+    const known = session?.id === message.session;
+    const agent = message.agent?.name ?? agentName(this.#client.model);
+    this.#peerOnline = message.peerOnline === true;
+    if (message.state === 'requested') {
+      if (known) return;
+      const elsewhere = message.by === 'customer' && !this.#asking;
+      this.#client.update({ session: fresh(message.session, 'requested', agent, elsewhere) });
+      this.picture.flush(message.session);
+      if (message.by === 'agent') this.#asked(message, agent);
+    } else if (this.#peer !== null) {
+      if (known) this.#client.update({ session: { ...session, agent, path: message.path ?? session.path } });
+    } else if (message.bound === true) {
+      this.#connect(message, agent);
+    } else {
+      this.picture.detach(); // another tab of this customer has it
+      this.#client.update({ session: fresh(message.session, 'connected', agent, true), prompt: null });
+    }
+  }
+
+  #asked(message: SessionState, agent: string): void {
+    if (message.picture !== true) {
+      this.#client.update({ prompt: { kind: 'direct', agent, session: message.session, sinceMs: Date.now() } });
+    } else if (canShare()) {
+      this.picture.consent('ask'); // muted, it ends in pictureOff
+    } else {
+      this.#cant(message.session);
+    }
+  }
+
+  /** This device can't show its screen: both sides get a sentence. */
+  #cant(session: string): void {
+    const cause = 'not_possible';
+    this.#client.socket?.send({ type: 'consent.state', session, grant: 'view', state: 'off', cause });
+    this.#client.update({ notice: { text: this.#client.model.text.endImpossible, kind: 'warn' } });
+    if (this.#requested(session)) this.#decline(session);
+  }
+
+  /** The picture is on: from now on the session stays when it is off again. */
+  pictureOn(): void {
+    this.#mine = '';
+  }
+
+  /** The picture is off. A session that was only asked for its sake, and never had one, goes with it. */
+  pictureOff(): void {
+    const session = this.#client.model.session;
+    if (session === null) return;
+    if (session.id === this.#mine) this.#end('stopped', null);
+    else if (session.phase === 'requested' && !this.#asking) this.#decline(session.id);
+  }
+
+  #requested(id: string): boolean {
+    const session = this.#client.model.session;
+    return session?.id === id && session.phase === 'requested';
+  }
+
+  #accept(session: string): void {
+    void this.#client.socket?.request({ type: 'session.accept', session }).then((answer) => {
+      if (answer?.type === 'session.state' || this.#peer !== null) return;
+      if (this.#client.model.session?.id === session) this.#ended('expired');
+    });
+  }
+
+  #decline(session: string): void {
+    this.#client.socket?.send({ type: 'session.decline', id: crypto.randomUUID(), session });
+    if (this.#client.model.session?.id === session) this.#client.update({ session: null, prompt: null });
+  }
+
+  /** Asks for a session of our own; with a picture after the click that opened the picker. */
+  #request(picture: boolean): void {
+    const conversation = this.#client.model.conversation?.conversation;
+    if (conversation === undefined || this.#asking) return;
+    this.#asking = true;
+    void this.#client.socket?.request({ type: 'session.request', conversation, picture }).then((answer) => {
+      this.#asking = false;
+      if (answer?.type === 'session.state') {
+        if (picture && this.#client.model.consent.state !== 'on') this.#mine = answer.session;
+        if (picture && this.#client.model.consent.state === 'off') this.pictureOff(); // dismissed meanwhile
+        return;
+      }
+      const text = answer?.type === 'error' ? answer.text : this.#client.model.text.shareOffline;
+      this.#finish();
+      this.#client.update({ notice: { text, kind: 'warn' } });
+    });
+  }
+
+  // ---- the peer
+
+  #connect(message: SessionState, agent: string): void {
+    this.#client.update({ session: fresh(message.session, 'connecting', agent, false), prompt: null });
+    remember(message.session);
+    this.#peer = new Peer(message, {
+      signal: (out) => this.#client.socket?.send(out) === true,
+      message: (from) => this.#fromPeer(from),
+      peerGone: () => this.#client.model.link.type === 'online' && !this.#peerOnline,
+      ended: (reason) => this.#peerEnded(reason),
+      phase: (phase, silenceMs) => {
+        const session = this.#client.model.session;
+        if (session === null) return;
+        this.#client.update({ session: { ...session, phase, silenceMs } });
+        if (phase !== 'connected') return;
+        if (session.phase === 'reconnecting') this.picture.resume();
+        else for (const one of this.#client.model.direct) if (one.state === 'sending') this.#pass(one);
+      },
+    });
+    const early = this.#early;
+    this.#early = [];
+    for (const one of early) this.receive(one);
+    this.picture.flush(message.session);
+    this.picture.attach(this.#peer);
+  }
+
+  async #rejoin(peer: Peer): Promise<void> {
+    const answer = await this.#client.socket?.request({ type: 'session.rejoin', session: peer.session });
+    if (peer !== this.#peer) return;
+    if (answer?.type === 'session.state' && answer.state !== 'ended') peer.renew(answer);
+    else if (answer?.type === 'error') this.#ended('lost');
+  }
+
+  #fromPeer(message: FromPeer): void {
+    const { session, direct, log } = this.#client.model;
+    switch (message.type) {
+      case 'direct.message': {
+        this.#peer?.send({ type: 'direct.ack', id: message.id });
+        if (direct.some((one) => one.id === message.id) || message.text.length > 16_000) return;
+        const one: Direct = {
+          id: message.id,
+          conversation: log.conversation,
+          mine: false,
+          name: session?.agent ?? '',
+          text: message.text,
+          atMs: Date.now(),
+          after: log.last,
+          state: 'delivered',
+        };
+        this.#client.setDirect([...direct, one]);
+        return;
+      }
+      case 'direct.ack':
+        this.#client.setDirect(direct.map((one) => (one.id === message.id ? { ...one, state: 'delivered' } : one)));
+        return;
+      case 'screen.codecs':
+        if (session !== null) this.#client.update({ session: { ...session, viewer: true } });
+        this.picture.codecs(message.decodable);
+        return;
+      case 'screen.keyframe':
+        this.picture.keyframe();
+        return;
+      case 'screen.feedback':
+        this.picture.feedback(message.frame, message.receivedMs);
+        return;
+      case 'screen.pause':
+        if (session !== null) this.#client.update({ session: { ...session, viewer: !message.paused } });
+        this.picture.pause(message.paused);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #pass(one: Direct): void {
+    const at = new Date(one.atMs).toISOString();
+    if (this.#peer?.phase === 'connecting') return; // goes out when it is open
+    const passed = this.#peer?.send({ type: 'direct.message', id: one.id, text: one.text, at }) === true;
+    if (passed) return;
+    const { direct } = this.#client.model;
+    this.#client.setDirect(direct.map((other) => (other.id === one.id ? { ...other, state: 'failed' } : other)));
+  }
+
+  // ---- the end
+
+  #peerEnded(reason: string): void {
+    const session = this.#client.model.session;
+    if (session !== null && (reason === 'lost' || reason === 'failed' || reason === 'gone')) {
+      this.#sayEnd(session.id, reason === 'failed' ? 'failed' : 'lost');
+    }
+    this.#ended(reason);
+  }
+
+  #ended(reason: string): void {
+    const { session, text, notice } = this.#client.model;
+    const next = sessionNotice(reason, session?.agent || text.agent, text, notice);
+    this.#finish();
+    this.#client.update({ notice: next });
+  }
+
+  #end(reason: 'stopped', notice: Notice | null): void {
+    const session = this.#client.model.session;
+    if (session === null) return;
+    this.picture.detach(); // here first
+    this.#peer?.close(reason);
+    this.#sayEnd(session.id, reason);
+    this.#finish();
+    if (notice !== null) this.#client.update({ notice });
+  }
+
+  #sayEnd(session: string, reason: SessionEnd['reason']): void {
+    const message: SessionEnd = { type: 'session.end', id: crypto.randomUUID(), session, reason };
+    if (this.#client.socket?.send(message) !== true) this.#unsent.push(message);
+  }
+
+  #finish(): void {
+    const peer = this.#peer;
+    this.#peer = null;
+    this.picture.detach();
+    peer?.close('stopped');
+    this.#early = [];
+    this.#mine = '';
+    remember('');
+    const { direct } = this.#client.model;
+    if (direct.some((one) => one.state === 'sending')) {
+      this.#client.setDirect(direct.map((one) => (one.state === 'sending' ? { ...one, state: 'failed' } : one)));
+    }
+    this.#client.update({ session: null, prompt: null });
+  }
+}

@@ -1,0 +1,151 @@
+// What the customer must always see while connected: what is shown, to whom, since when, whether it was checked,
+// a mirror of what is sent, and the way to stop.
+
+import { useEffect, useRef } from 'preact/hooks';
+import { clock } from '../core/text.ts';
+import type { Props } from './app.tsx';
+import { ShieldIcon, StopIcon, SwapIcon } from './icons.tsx';
+import type { Model, Session } from './model.ts';
+import { useNow } from './now.ts';
+
+const MIRROR_WIDTH = 480;
+const MIRROR_EVERY_MS = 200;
+
+export function Stage({ client, model }: Props) {
+  const { text, shown, session } = model;
+  const now = useNow(1000, shown !== null);
+  if (shown === null) return <SessionLine client={client} model={model} />;
+  const agent = session?.agent || text.agent;
+  const left = Math.max(1, Math.ceil((model.consent.untilMs - now) / 60_000));
+  return (
+    <section class="stage" aria-label={text.sharing}>
+      <div class="bar">
+        <span class="live" aria-hidden="true" />
+        <p class="what">
+          <strong>{text.canSee(agent, text[shown.surface])}</strong>
+          <span class="time">
+            <span class="hidden">{text.since} </span>
+            <time>{clock(now - shown.sinceMs)}</time> · {text.left(left)}
+          </span>
+        </p>
+        <button type="button" class="stop" onClick={() => client.sharing.stop()}>
+          <StopIcon />
+          {text.stop}
+        </button>
+      </div>
+      <div class="chips">
+        <span class="chip grey" title={text.notCheckedWhy}>
+          <ShieldIcon />
+          {text.notChecked}
+        </span>
+        {session !== null && session.path !== '' && (
+          <span class="chip">{session.path === 'direct' ? text.direct : text.relay}</span>
+        )}
+        <PathState model={model} session={session} />
+      </div>
+      <Mirror client={client} model={model} />
+      <div class="actions">
+        <button type="button" onClick={() => client.sharing.picture.replace()}>
+          <SwapIcon />
+          {text.showElse}
+        </button>
+        <button type="button" class="quiet" onClick={() => client.sharing.disconnect()}>
+          {text.disconnect}
+        </button>
+      </div>
+      <p class="money">{text.money}</p>
+    </section>
+  );
+}
+
+function PathState({ model, session }: { model: Model; session: Session | null }) {
+  const { text } = model;
+  const words =
+    session === null || session.phase === 'requested'
+      ? text.requestSent(session?.agent || text.agent)
+      : session.phase === 'connecting'
+        ? text.connectingPeer(session.agent || text.agent)
+        : session.phase === 'reconnecting'
+          ? text.pathBroken(clock(session.silenceMs))
+          : session.viewer
+            ? ''
+            : text.waitingViewer;
+  return (
+    <span
+      class={words === '' ? 'hidden' : 'chip wait'}
+      role="status"
+      aria-live="polite"
+      title={session?.phase === 'reconnecting' ? text.pathBrokenWhy : ''}
+    >
+      {words}
+    </span>
+  );
+}
+
+/** A small copy of each frame that is handed to the encoder. */
+function Mirror({ client, model }: Props) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { picture } = client.sharing;
+  useEffect(() => {
+    const context = canvas.current?.getContext('2d', { alpha: false });
+    if (!context) return;
+    let drawnMs = 0;
+    picture.mirror = (frame) => {
+      const now = performance.now();
+      if (document.visibilityState === 'hidden' || now - drawnMs < MIRROR_EVERY_MS) return;
+      drawnMs = now;
+      const { canvas: target } = context;
+      const height = Math.max(1, Math.round((MIRROR_WIDTH * frame.displayHeight) / frame.displayWidth));
+      if (target.width !== MIRROR_WIDTH || target.height !== height) {
+        target.width = MIRROR_WIDTH;
+        target.height = height;
+      }
+      context.drawImage(frame, 0, 0, target.width, target.height);
+    };
+    return () => {
+      picture.mirror = null;
+    };
+  }, [picture]);
+  const broken = model.session?.phase === 'reconnecting';
+  return (
+    <figure class={broken ? 'mirror broken' : 'mirror'}>
+      <canvas ref={canvas} width={MIRROR_WIDTH} height={270} role="img" aria-label={model.text.mirror} />
+      <figcaption>{broken ? model.text.pathBrokenWhy : model.text.mirror}</figcaption>
+    </figure>
+  );
+}
+
+/** A session without a picture. */
+function SessionLine({ client, model }: Props) {
+  const { text, session, consent } = model;
+  if (session === null || (session.phase === 'requested' && model.prompt !== null)) return null;
+  const agent = session.agent || text.agent;
+  const words = session.elsewhere
+    ? text.otherTab
+    : consent.state === 'picking'
+      ? text.picking
+      : session.phase === 'requested'
+        ? text.requestSent(agent)
+        : session.phase === 'connecting'
+          ? text.connectingPeer(agent)
+          : session.phase === 'reconnecting'
+            ? text.pathBroken(clock(session.silenceMs))
+            : text.connectedPeer(agent);
+  return (
+    <section class="session" aria-label={text.direct}>
+      <span class={session.phase === 'connected' ? 'dot good' : 'dot wait'} aria-hidden="true" />
+      <p role="status">{words}</p>
+      {session.phase === 'connected' && !session.elsewhere && (
+        <span class="chip grey" title={text.notCheckedWhy}>
+          <ShieldIcon />
+          {text.notChecked}
+        </span>
+      )}
+      {!session.elsewhere && (
+        <button type="button" class="small quiet" onClick={() => client.sharing.disconnect()}>
+          {text.disconnect}
+        </button>
+      )}
+    </section>
+  );
+}
