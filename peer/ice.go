@@ -34,6 +34,9 @@ func (p *Peer) create() error {
 	if p.cfg.Net != nil {
 		s.SetNet(p.cfg.Net)
 	}
+	if p.cfg.RelayOnly {
+		s.SetRelayAcceptanceMinWait(0) // there is nothing better to wait for (pion waits 2 s)
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(p.configuration())
 	if err != nil {
 		return fmt.Errorf("peer: create: %w", err)

@@ -104,7 +104,7 @@ func (p *Peer) accept(kind webrtc.SDPType, text string) bool {
 		return false
 	}
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: rebuilt}); err != nil {
-		p.log.Warn("peer session ends: a description could not be used", "type", kind.String(), "err", err)
+		p.log.Warn("peer session ends: a description could not be used", "type", kind.String()) // the error may quote it
 		p.end("failed", true)
 		return false
 	}
@@ -193,7 +193,7 @@ func (e candidateArrived) apply(p *Peer) {
 		return
 	}
 	if err := p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: e.c.Candidate}); err != nil {
-		p.log.Warn("candidate not usable", "err", err)
+		p.log.Warn("candidate not usable") // the error may quote it
 	}
 }
 

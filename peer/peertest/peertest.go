@@ -36,6 +36,7 @@ func Fast() peer.Timers {
 type Options struct {
 	Loopback bool                           // real sockets on loopback instead of the virtual network
 	Edit     func(e *End, cfg *peer.Config) // changes an end's configuration before it is made
+	Hosts    func(net *Network)             // adds hosts to the virtual network
 	Start    func(pair *Pair)               // runs before the ends start, for example to cut the network
 }
 
@@ -53,6 +54,9 @@ func New(t testing.TB, o Options) *Pair {
 	pair.Agent, pair.Customer = newEnd("agent"), newEnd("customer")
 	if !o.Loopback {
 		pair.Net = NewNetwork(t)
+		if o.Hosts != nil {
+			o.Hosts(pair.Net)
+		}
 	}
 	for _, e := range []*End{pair.Agent, pair.Customer} {
 		other := pair.Customer
@@ -74,6 +78,9 @@ func New(t testing.TB, o Options) *Pair {
 			t.Fatal(err)
 		}
 		e.Peer = p
+	}
+	if pair.Net != nil {
+		pair.Net.Start(t)
 	}
 	if o.Start != nil {
 		o.Start(pair)
@@ -269,7 +276,7 @@ type Network struct {
 	seen func(vnet.Chunk)
 }
 
-// NewNetwork starts a network and stops it with the test.
+// NewNetwork makes a network that stops with the test.
 func NewNetwork(t testing.TB) *Network {
 	t.Helper()
 	router, err := vnet.NewRouter(&vnet.RouterConfig{
@@ -292,7 +299,7 @@ func NewNetwork(t testing.TB) *Network {
 	return n
 }
 
-// Host adds a host; the network starts with the second one.
+// Host adds a host; before Start alone.
 func (n *Network) Host(t testing.TB) *vnet.Net {
 	t.Helper()
 	n.hosts++
@@ -303,12 +310,15 @@ func (n *Network) Host(t testing.TB) *vnet.Net {
 	if err := n.router.AddNet(host); err != nil {
 		t.Fatal(err)
 	}
-	if n.hosts == 2 {
-		if err := n.router.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	return host
+}
+
+// Start starts the network. New does it for a Pair.
+func (n *Network) Start(t testing.TB) {
+	t.Helper()
+	if err := n.router.Start(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Cut drops every packet, or none again.
