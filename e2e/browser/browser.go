@@ -1,0 +1,439 @@
+// Package browser drives one real Chromium for the end-to-end tests: pages are found, read and clicked by role and
+// accessible name, as a person with a screen reader would, and never by selectors or hooks in the product.
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// Patience is how long a step waits for what must come. Reaching it fails the test; it measures nothing.
+const Patience = 45 * time.Second
+
+const pollEvery = 40 * time.Millisecond
+
+// Find returns the Chromium that tests use: LOOKALONG_BROWSER, or one in the PATH.
+func Find() (string, error) {
+	if path := os.Getenv("LOOKALONG_BROWSER"); path != "" {
+		return path, nil
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("no Chromium found: install Debian's package chromium, or name one in LOOKALONG_BROWSER")
+}
+
+// Browser is a running Chromium.
+type Browser struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// Options say how a Chromium is started.
+type Options struct {
+	Headful bool     // on the DISPLAY of Env
+	Env     []string // additional, such as DISPLAY=:99
+	Width   int
+	Height  int
+	Flags   map[string]any // additional
+}
+
+// Start starts a Chromium. getDisplayMedia's picker answers by itself with the tab that is titled PatternTitle.
+func Start(o Options) (*Browser, error) {
+	path, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	if o.Width == 0 {
+		o.Width, o.Height = 1280, 800
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(o.Width, o.Height),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("lang", "en-US"),
+		chromedp.Flag("disable-features", "Translate,MediaRouter,OptimizationHints"),
+		chromedp.Flag("auto-select-tab-capture-source-by-title", PatternTitle),
+	)
+	if o.Headful {
+		opts = append(opts, chromedp.Flag("headless", false))
+	}
+	if len(o.Env) > 0 {
+		opts = append(opts, chromedp.Env(o.Env...))
+	}
+	for k, v := range o.Flags {
+		opts = append(opts, chromedp.Flag(k, v))
+	}
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	b := &Browser{ctx: ctx, cancel: func() { cancel(); cancelAlloc() }}
+	if err := chromedp.Do(ctx); err != nil {
+		b.cancel()
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return b, nil
+}
+
+// Close ends the browser.
+func (b *Browser) Close() { b.cancel() }
+
+// Page is one tab. Its methods fail the test when they can't do what they say.
+type Page struct {
+	t      testing.TB
+	ctx    context.Context
+	cancel context.CancelFunc
+	name   string
+}
+
+// Profile is a person: pages of one profile share storage, those of two do not.
+type Profile struct {
+	b   *Browser
+	ctx context.Context
+}
+
+// Profile makes a new person, with empty storage, until the test ends.
+func (b *Browser) Profile(t testing.TB) *Profile {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &Profile{b: b, ctx: ctx}
+}
+
+// Open opens a tab with a page.
+func (p *Profile) Open(t testing.TB, name, url string) *Page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(p.ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as the context of its first action
+		t.Fatal(err)
+	}
+	page := &Page{t: t, ctx: ctx, cancel: cancel, name: name}
+	page.do("open "+url, chromedp.Navigate(url))
+	return page
+}
+
+// Go opens another address in the same tab.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	p.do("go to "+url, chromedp.Navigate(url))
+}
+
+// Reload reloads the page.
+func (p *Page) Reload() {
+	p.t.Helper()
+	p.do("reload", chromedp.Reload())
+}
+
+// Close closes the tab, as a person does.
+func (p *Page) Close() { p.cancel() }
+
+func (p *Page) do(what string, a chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, a); err != nil {
+		p.t.Fatalf("%s: %s: %v", p.name, what, err)
+	}
+}
+
+// Eval evaluates JavaScript in the page; a promise is awaited.
+func Eval[T any](p *Page, js string) T {
+	p.t.Helper()
+	v, err := TryEval[T](p, js)
+	if err != nil {
+		p.t.Fatalf("%s: evaluate %q: %v", p.name, js, err)
+	}
+	return v
+}
+
+// TryEval is Eval that returns its error.
+func TryEval[T any](p *Page, js string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+}
+
+// Until polls until ok; on giving up the test fails with what, and with what the page shows.
+func (p *Page) Until(what string, ok func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(Patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s: waited for %s; the page shows:\n%s", p.name, what, p.Tree())
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+type node struct {
+	backend cdp.BackendNodeID
+	ax      *accessibility.Node
+}
+
+func (p *Page) query(role, name string) ([]node, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	var out []node
+	_, err := chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		doc, err := cdp.Call(ctx, t, runtime.Evaluate, runtime.EvaluateParams{Expression: "document"})
+		if err != nil {
+			return err
+		}
+		res, err := cdp.Call(ctx, t, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{ObjectID: doc.Result.ObjectID, AccessibleName: name, Role: role})
+		if err != nil {
+			return err
+		}
+		for _, n := range res.Nodes {
+			if !n.Ignored {
+				out = append(out, node{n.BackendDOMNodeID, n})
+			}
+		}
+		return nil
+	}))
+	return out, err
+}
+
+// Has reports whether something with this role and accessible name is there now.
+func (p *Page) Has(role, name string) bool {
+	nodes, err := p.query(role, name)
+	return err == nil && len(nodes) > 0
+}
+
+// Wait waits until it is there.
+func (p *Page) Wait(role, name string) {
+	p.t.Helper()
+	p.Until(role+" “"+name+"”", func() bool { return p.Has(role, name) })
+}
+
+// Gone waits until it is not there.
+func (p *Page) Gone(role, name string) {
+	p.t.Helper()
+	p.Until(role+" “"+name+"” to go", func() bool {
+		nodes, err := p.query(role, name)
+		return err == nil && len(nodes) == 0
+	})
+}
+
+func value(v *accessibility.Value) string {
+	if v == nil {
+		return ""
+	}
+	return strings.Trim(string(v.Value), `"`)
+}
+
+// Enabled waits until it is there and not disabled.
+func (p *Page) Enabled(role, name string) {
+	p.t.Helper()
+	p.Until("enabled "+role+" “"+name+"”", func() bool {
+		nodes, err := p.query(role, name)
+		return err == nil && len(nodes) > 0 && !disabled(nodes[0].ax)
+	})
+}
+
+func disabled(n *accessibility.Node) bool {
+	for _, prop := range n.Properties {
+		if prop.Name == accessibility.PropertyNameDisabled {
+			return value(prop.Value) == "true"
+		}
+	}
+	return false
+}
+
+// Click waits until it is there and enabled, and clicks it with the mouse: a trusted event, a user's activation.
+func (p *Page) Click(role, name string) {
+	p.t.Helper()
+	p.Enabled(role, name)
+	p.Until("a place to click on "+role+" “"+name+"”", func() bool {
+		nodes, err := p.query(role, name)
+		if err != nil || len(nodes) == 0 {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, Patience)
+		defer cancel()
+		_, err = chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			if _, err := cdp.Call(ctx, t, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: nodes[0].backend}); err != nil {
+				return err
+			}
+			box, err := cdp.Call(ctx, t, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: nodes[0].backend})
+			if err != nil {
+				return err
+			}
+			if len(box.Quads) == 0 {
+				return errors.New("not drawn")
+			}
+			q := box.Quads[0]
+			x, y := (q[0]+q[2]+q[4]+q[6])/4, (q[1]+q[3]+q[5]+q[7])/4
+			for _, typ := range []input.DispatchMouseEventType{input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased} {
+				_, err := cdp.Call(ctx, t, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: typ, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		return err == nil
+	})
+}
+
+// Focus gives it the keyboard.
+func (p *Page) Focus(role, name string) {
+	p.t.Helper()
+	p.Until("focus on "+role+" “"+name+"”", func() bool {
+		nodes, err := p.query(role, name)
+		if err != nil || len(nodes) == 0 {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, Patience)
+		defer cancel()
+		_, err = chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, dom.Focus, dom.FocusParams{BackendNodeID: nodes[0].backend})
+			return err
+		}))
+		return err == nil
+	})
+}
+
+// Type focuses it and types.
+func (p *Page) Type(role, name, text string) {
+	p.t.Helper()
+	p.Focus(role, name)
+	p.do("type", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	}))
+}
+
+// Press presses a key where the focus is: Enter, Escape, Tab, or a character.
+func (p *Page) Press(key string) {
+	p.t.Helper()
+	keys := map[string]string{"Enter": kb.Enter, "Escape": kb.Escape, "Tab": kb.Tab}
+	if k, ok := keys[key]; ok {
+		key = k
+	}
+	p.do("press a key", chromedp.KeyEvent(key))
+}
+
+// Text is the visible text of it.
+func (p *Page) Text(role, name string) string {
+	nodes, err := p.query(role, name)
+	if err != nil || len(nodes) == 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	out := ""
+	_, _ = chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error { // a node that went meanwhile has no text
+		obj, err := cdp.Call(ctx, t, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: nodes[0].backend})
+		if err != nil {
+			return err
+		}
+		yes := true
+		res, err := cdp.Call(ctx, t, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
+			FunctionDeclaration: "function(){return this.value!==undefined&&this.value!==''?this.value:this.innerText}", ObjectID: obj.Object.ObjectID, ReturnByValue: &yes,
+		})
+		if err == nil && res.Result != nil {
+			out = unquote(string(res.Result.Value))
+		}
+		return err
+	}))
+	return out
+}
+
+// WaitText waits until the text of it contains part.
+func (p *Page) WaitText(role, name, part string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("%s “%s” with %q", role, name, part), func() bool { return strings.Contains(p.Text(role, name), part) })
+}
+
+// WaitPage waits until the page's visible text contains part.
+func (p *Page) WaitPage(part string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("the text %q", part), func() bool { return strings.Contains(p.Body(), part) })
+}
+
+// Body is the page's visible text.
+func (p *Page) Body() string {
+	s, _ := TryEval[string](p, "document.body.innerText") // between two pages there is none
+	return s
+}
+
+// Tree is the accessibility tree in lines, for messages of failed tests.
+func (p *Page) Tree() string {
+	nodes, err := p.query("", "")
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, n := range nodes {
+		if name := value(n.ax.Name); name != "" {
+			fmt.Fprintf(&b, "  %s “%s”\n", value(n.ax.Role), name)
+		}
+	}
+	return b.String()
+}
+
+// Look is how a page is shown.
+type Look struct {
+	Width, Height int
+	Dark          bool
+	Locale        string // such as zh-CN; empty: unchanged
+	Scale         float64
+}
+
+// Show changes how the page is shown; reload it to change the language.
+func (p *Page) Show(l Look) {
+	p.t.Helper()
+	if l.Scale == 0 {
+		l.Scale = 1
+	}
+	p.do("change the look", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: int64(l.Width), Height: int64(l.Height), DeviceScaleFactor: l.Scale})
+		if err != nil {
+			return err
+		}
+		scheme := "light"
+		if l.Dark {
+			scheme = "dark"
+		}
+		_, err = cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		if err != nil || l.Locale == "" {
+			return err
+		}
+		ua := Eval[string](p, "navigator.userAgent")
+		_, err = cdp.Call(ctx, t, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: ua, AcceptLanguage: l.Locale})
+		return err
+	}))
+}
+
+// Screenshot writes what the page shows as a PNG.
+func (p *Page) Screenshot(path string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	data, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(path, data, 0o644)
+	}
+	if err != nil {
+		p.t.Fatalf("%s: screenshot: %v", p.name, err)
+	}
+}
