@@ -79,7 +79,8 @@ export class Encoder {
       return;
     }
     // Own timestamps: they must rise, also when the same frame is encoded again.
-    const timestamp = (this.#stamp += 1000);
+    this.#stamp += 1000;
+    const timestamp = this.#stamp;
     this.#waiting.set(timestamp, { captureMs, startedMs });
     const stamped = new VideoFrame(frame, { timestamp });
     try {

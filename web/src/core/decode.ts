@@ -59,10 +59,10 @@ export function decode<K extends keyof Senders>(data: string, from: K): Decoded<
   if (!isObject(value)) return bad('not an object');
   const walked = walk(data);
   if (walked !== '') return bad(walked);
-  const type = value['type'];
+  const type = value.type;
   if (typeof type !== 'string' || type === '' || type.length > 64) return bad('no type');
   const strictSender = from === 'customer' || from === 'viewerPage';
-  const id = value['id'];
+  const id = value.id;
   if (strictSender && id !== undefined && typeof id !== 'string') return bad('no type');
   const spec = own(tables[from], type);
   if (spec === undefined) {
@@ -155,7 +155,7 @@ function checkObject(value: unknown, fields: Fields, strict: boolean): string {
 }
 
 function isSpec(of: FieldSpec | Fields): of is FieldSpec {
-  return typeof of['t'] === 'string';
+  return typeof of.t === 'string';
 }
 
 /** Counts Unicode code points, as Go counts runes. */

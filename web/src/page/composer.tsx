@@ -102,7 +102,7 @@ export function Composer({ client, model }: Props) {
 function noShare(model: Model): string {
   const { text } = model;
   if (!canShare()) return text.shareCant;
-  if (model.session !== null && model.session.elsewhere) return text.otherTab;
+  if (model.session?.elsewhere) return text.otherTab;
   if (agentName(model) === '') return text.shareNeedsAgent;
   if (model.link.type !== 'online' && model.session?.phase !== 'connected') return text.shareOffline;
   return model.consent.state === 'picking' ? text.picking : '';

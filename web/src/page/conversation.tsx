@@ -181,7 +181,6 @@ function Linked({ text }: { text: string }) {
     <>
       {parts.map((part, i) =>
         i % 2 === 1 && URL.canParse(part) ? (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text never move
           <a key={i} href={part} target="_blank" rel="noopener noreferrer">
             {part}
           </a>

@@ -81,7 +81,8 @@ export class Decoder {
     }
     if (this.#video === null) this.#make(config.codec);
     this.#next = (frame.frame + 1) >>> 0;
-    const timestamp = (this.#stamp += 1000);
+    this.#stamp += 1000;
+    const timestamp = this.#stamp;
     this.#waiting.set(timestamp, of);
     try {
       this.#video?.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp, data: frame.data }));

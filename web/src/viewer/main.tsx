@@ -10,7 +10,7 @@ import { Link } from './link.ts';
 import { type View, Viewer } from './viewer.tsx';
 
 const root = document.getElementById('app');
-const code = location.hash.slice(1);
+const code = location.hash.replace(/^#(code=)?/, '');
 history.replaceState(null, '', location.pathname); //guard:T31
 const lang = pickLang(navigator.languages);
 document.documentElement.lang = lang === 'zh' ? 'zh-CN' : 'en';

@@ -24,7 +24,7 @@ interface Props {
 const PAN_PX = 60;
 
 export function Viewer({ view, canvas }: Props) {
-  const { text, state, size } = view;
+  const { text, state } = view;
   const [actual, setActual] = useState(false);
   const [help, setHelp] = useState(false);
   const now = useNow(1000, true);
@@ -88,7 +88,6 @@ export function Viewer({ view, canvas }: Props) {
           </button>
         </div>
       </header>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled region must be reachable by keyboard */}
       <main class={actual ? 'frame actual' : 'frame'} ref={frame} tabIndex={actual ? 0 : -1}>
         {!(live && painted) && (
           <div class="over">
@@ -118,7 +117,6 @@ export function Viewer({ view, canvas }: Props) {
           {text.close}
         </button>
       </dialog>
-      {size === null && <span class="hidden" />}
     </div>
   );
 }
