@@ -1,0 +1,143 @@
+package server
+
+// How conversations come into the hub: all open ones at the start, others when somebody asks for them.
+
+import (
+	"context"
+
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/store"
+)
+
+// load reads what must be known before the first connection: the team, open conversations and live sessions.
+func (h *hub) load(ctx context.Context) error {
+	now := h.now()
+	if _, err := store.Sync(ctx, func(done func(int64, error)) error { return h.store.ServerStarted(now, done) }); err != nil {
+		return err
+	}
+	agents, err := h.store.Agents(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range agents {
+		h.agentOf(a.ID, a.Name)
+		rows, err := h.store.ByAgent(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := h.loadConv(ctx, row); err != nil {
+				return err
+			}
+		}
+	}
+	rows, err := h.store.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := h.loadConv(ctx, row); err != nil {
+			return err
+		}
+	}
+	sessions, err := h.store.LiveSessions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range sessions {
+		if v := h.convs[row.Conversation]; v != nil {
+			h.addSession(v, row)
+		}
+	}
+	return nil
+}
+
+func (h *hub) loadConv(ctx context.Context, row store.Conversation) error {
+	marks, text, err := h.readConv(ctx, row)
+	if err == nil {
+		h.addConv(row, marks, text)
+	}
+	return err
+}
+
+// readConv reads what is shown about a conversation. Any goroutine.
+func (h *hub) readConv(ctx context.Context, row store.Conversation) (protocol.Marks, string, error) {
+	m, err := h.store.Marks(ctx, row.ID)
+	if err != nil {
+		return protocol.Marks{}, "", err
+	}
+	last, err := h.store.Messages(ctx, row.ID, store.Range{Before: store.Newest, Limit: 1})
+	if err != nil {
+		return protocol.Marks{}, "", err
+	}
+	text := ""
+	if len(last) > 0 {
+		text = last[0].Text
+	}
+	return protocol.Marks{CustomerReceived: m.Customer.Received, CustomerRead: m.Customer.Read, AgentReceived: m.Agent.Received, AgentRead: m.Agent.Read}, text, nil
+}
+
+func (h *hub) addConv(row store.Conversation, marks protocol.Marks, text string) *conv {
+	if v := h.convs[row.ID]; v != nil {
+		return v
+	}
+	v := &conv{Conversation: row, marks: marks, lastText: text, watchers: map[*conn]struct{}{}, holders: map[*conn]struct{}{}}
+	h.convs[row.ID] = v
+	if row.State == store.Waiting {
+		h.waiting++
+		h.queueDirty, h.teamDirty = true, true
+	}
+	if c := h.customers[row.CustomerID]; c != nil && (c.conv == nil || c.conv.State == store.Closed) {
+		c.conv = v
+	}
+	return v
+}
+
+// withConv runs f with a conversation, or with nil if there is none; at once if it is in use, else after a read.
+func (h *hub) withConv(id protocol.ConversationID, f func(*conv)) {
+	key := string(id)
+	if v := h.convs[key]; v != nil || key == "" {
+		f(v)
+		return
+	}
+	h.loading[key] = append(h.loading[key], f)
+	if len(h.loading[key]) > 1 {
+		return
+	}
+	h.read(func(ctx context.Context) event {
+		row, err := h.store.Conversation(ctx, key)
+		var marks protocol.Marks
+		var text string
+		if err == nil {
+			marks, text, err = h.readConv(ctx, row)
+		}
+		return func(h *hub) {
+			var v *conv
+			if err == nil {
+				v = h.addConv(row, marks, text)
+			}
+			waiters := h.loading[key]
+			delete(h.loading, key)
+			for _, f := range waiters {
+				f(v)
+			}
+		}
+	})
+}
+
+// read runs a store read beside the loop, at most maxReads at once; what it returns comes back as an event.
+func (h *hub) read(f func(context.Context) event) {
+	h.work.Go(func() {
+		select {
+		case h.reads <- struct{}{}:
+		case <-h.done:
+			return
+		}
+		defer func() { <-h.reads }()
+		ctx, cancel := context.WithTimeout(context.Background(), store.CommitDeadline)
+		defer cancel()
+		if ev := f(ctx); ev != nil {
+			h.post(ev)
+		}
+	})
+}
