@@ -1,0 +1,71 @@
+# Lookalong. "make run" needs Go alone; "make test" and "make web" need Node 20 or later too.
+
+export GOTOOLCHAIN ?= local
+PROGRAMS := bin/lookalong-signaling bin/lookalong bin/lookalong-customer
+LDFLAGS := -s -w
+export CGO_ENABLED ?= 0
+
+.PHONY: help build run install web generate test lint test-go test-web test-e2e bench screenshots fuzz clean $(PROGRAMS)
+
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
+
+build: $(PROGRAMS) ## the three programs into bin/
+
+bin/lookalong-signaling:
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./signaling
+bin/lookalong:
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./agent
+bin/lookalong-customer:
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./customer
+
+run: build ## start everything on this machine: http://localhost:8080
+	@bin/lookalong-signaling serve --data data $(ARGS)
+
+install: ## the three programs into $(go env GOPATH)/bin
+	@mkdir -p "$$(go env GOPATH)/bin"
+	@$(MAKE) --no-print-directory build
+	@install bin/lookalong-signaling bin/lookalong bin/lookalong-customer "$$(go env GOPATH)/bin"
+
+web: ## rebuild the pages into web/dist
+	@scripts/node.sh
+	@go run ./web/build
+
+generate: ## what follows from the protocol's table: TypeScript types and docs/protocol.md
+	@go run ./protocol/tsgen
+
+test: lint test-web test-go test-e2e ## everything that continuous integration checks
+
+lint:
+	@test -z "$$(gofmt -l agent customer e2e internal peer protocol signaling web/*.go web/build)" || { gofmt -l agent customer e2e internal peer protocol signaling web/*.go web/build; echo "run gofmt -w on these files"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	@scripts/vulncheck.sh
+
+test-web:
+	@scripts/node.sh
+	cd web && npm run --silent check
+	cd web && npm run --silent test
+
+test-go:
+	@scripts/node.sh
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+
+test-e2e:
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 12m ./e2e/...
+
+bench: ## figures for chat, picture and memory, each beside a reference
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./e2e/bench
+
+screenshots: ## the pictures in docs/, from the real programs
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go run ./e2e/screenshots
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for FUZZTIME each
+	@for t in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$t/*_test.go | sed 's/func //'); do \
+			echo "$$t $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$t || exit 1; \
+		done; done
+
+clean: ## remove what was built; data/ stays
+	rm -rf bin web/node_modules web/test/out
