@@ -1,0 +1,86 @@
+// The consent machine against the cases that the page is tested with too, and against random histories.
+
+package share
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+)
+
+func TestConsentCases(t *testing.T) {
+	data, err := os.ReadFile("../../protocol/testdata/consent/view.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Name  string
+		Steps []struct {
+			Event   Event
+			AtMs    int64
+			State   ConsentState
+			Effects []Effect
+		}
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) < 20 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			consent := Consent{State: Off}
+			for i, s := range c.Steps {
+				var effects []Effect
+				consent, effects = Step(consent, s.Event, s.AtMs)
+				if consent.State != s.State || !slices.Equal(effects, s.Effects) {
+					t.Fatalf("step %d, %s at %d ms: got %s %v, want %s %v", i, s.Event, s.AtMs, consent.State, effects, s.State, s.Effects)
+				}
+			}
+		})
+	}
+}
+
+// Whatever happens in whatever order: a picture needs the customer's own yes, and what comes from outside gives none.
+func TestConsentModel(t *testing.T) {
+	events := []Event{EvAsk, EvAllow, EvDeny, EvClick, EvCaptured, EvRefused, EvImpossible, EvFailed, EvClosed, EvStop, EvEnded, EvExtend, EvTick, EvForged}
+	own := map[Event]bool{EvAllow: true, EvClick: true}
+	r := rand.New(rand.NewPCG(7, 7))
+	c := Consent{State: Off}
+	now := int64(0)
+	yes := false // the customer said yes since the consent was last off
+	var history []string
+	for range 1_000_000 {
+		now += r.Int64N(40_000)
+		e := events[r.IntN(len(events))]
+		before := c
+		var effects []Effect
+		c, effects = Step(c, e, now)
+		history = append(history, fmt.Sprint(e, "@", now))
+		if own[e] && c.State == Picking {
+			yes = true
+		}
+		if c.State == Off {
+			yes = false
+		}
+		if !own[e] && before.State != Picking && c.State == Picking {
+			t.Fatalf("%s began a capture: %v", e, history[max(0, len(history)-10):])
+		}
+		if c.Allows(now) && !yes {
+			t.Fatalf("a picture without a yes: %v", history[max(0, len(history)-10):])
+		}
+		if (e == EvStop || e == EvEnded) && c.State != Off {
+			t.Fatalf("%s did not win: %v", e, history[max(0, len(history)-10):])
+		}
+		if before.State == On && c.State == Off && !slices.Contains(effects, "stop") {
+			t.Fatalf("%s left the capture running", e)
+		}
+		if c.State == On && now >= c.UntilMs && e == EvTick {
+			t.Fatalf("the lease is over and it is on")
+		}
+	}
+}
