@@ -71,7 +71,7 @@ export class Client {
     });
     document.addEventListener('visibilitychange', () => this.#seen());
     addEventListener('focus', () => this.#seen());
-    addEventListener('pagehide', () => this.sharing.leave());
+    this.sharing.start();
     this.update({ visible: document.visibilityState === 'visible' });
     this.socket.start();
   }

@@ -7,21 +7,23 @@ import type { Notice, Session } from './model.ts';
 
 const KEY = 'lookalong-session'; // sessionStorage: of this tab alone, and kept over a reload
 
-/** Remembers which session this tab is part of, so that it can end it after a reload; '' forgets. */
-export function remember(session: string): void {
+/** Remembers which session this tab is part of, and whether it shows its screen, to say so after a reload; '' forgets. */
+export function remember(session: string, shows: boolean): void {
   try {
     if (session === '') sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, session);
+    else sessionStorage.setItem(KEY, `${shows ? 'shows' : 'talks'} ${session}`);
   } catch {
     // Storage is refused: then a session that was cut by a reload ends by the path's silence.
   }
 }
 
-export function recall(): string {
+/** What this tab was part of before it was loaded again. */
+export function recall(): { session: string; shows: boolean } {
   try {
-    return sessionStorage.getItem(KEY) ?? '';
+    const [what = '', session = ''] = (sessionStorage.getItem(KEY) ?? '').split(' ');
+    return { session, shows: what === 'shows' };
   } catch {
-    return '';
+    return { session: '', shows: false };
   }
 }
 

@@ -21,6 +21,8 @@ export class Sharing {
   #asking = false; // our own session.request has no answer yet
   #mine = ''; // the session that our own click on "Share my screen" began
   #peerOnline = true;
+  #before = recall(); // the session that a reload has cut
+  #leaving = false;
 
   constructor(client: Client) {
     this.#client = client;
@@ -100,9 +102,20 @@ export class Sharing {
   /** The page goes away: a reload, a closed tab. */
   leave(): void {
     const session = this.#client.model.session;
+    this.#leaving = true;
     this.picture.detach();
     this.#peer?.close('left');
     if (session !== null && this.#peer !== null) this.#sayEnd(session.id, 'left');
+  }
+
+  /** The page is loaded: a share does not survive that, and the customer is told. */
+  start(): void {
+    addEventListener('pagehide', () => this.leave());
+    addEventListener('pageshow', () => {
+      this.#leaving = false; // out of the browser's back-forward cache
+    });
+    if (this.#before.shows) this.#client.update({ notice: { text: this.#client.model.text.endReload, kind: 'warn' } });
+    remember('', false);
   }
 
   // ---- what the server says
@@ -114,14 +127,13 @@ export class Sharing {
   }
 
   conversation(state: ConversationState): void {
-    const { session, text } = this.#client.model;
-    if (state.session === undefined || session !== null || this.#asking || recall() !== state.session) return;
-    remember(''); // this tab was part of it before it was loaded again
-    this.#sayEnd(state.session, 'left');
-    this.#client.update({ notice: { text: text.endReload, kind: 'warn' } });
+    const { session } = this.#client.model;
+    if (state.session === undefined || session !== null || this.#asking) return;
+    if (state.session === this.#before.session) this.#sayEnd(state.session, 'left');
   }
 
   receive(message: FromServer): void {
+    if (this.#leaving) return;
     switch (message.type) {
       case 'session.state':
         this.#state(message);
@@ -151,7 +163,6 @@ export class Sharing {
   #state(message: SessionState): void {
     const { session } = this.#client.model;
     if (message.state === 'ended') {
-      if (recall() === message.session) remember('');
       if (session?.id === message.session) this.#ended(message.reason ?? '');
       return;
     }
@@ -196,14 +207,21 @@ export class Sharing {
   /** The picture is on: from now on the session stays when it is off again. */
   pictureOn(): void {
     this.#mine = '';
+    this.#keep(true);
   }
 
   /** The picture is off. A session that was only asked for its sake, and never had one, goes with it. */
   pictureOff(): void {
     const session = this.#client.model.session;
     if (session === null) return;
+    this.#keep(false);
     if (session.id === this.#mine) this.#end('stopped', null);
     else if (session.phase === 'requested' && !this.#asking) this.#decline(session.id);
+  }
+
+  #keep(shows: boolean): void {
+    const id = this.#peer?.session ?? '';
+    if (id !== '' && !this.#leaving) remember(id, shows);
   }
 
   #requested(id: string): boolean {
@@ -245,7 +263,7 @@ export class Sharing {
 
   #connect(message: SessionState, agent: string): void {
     this.#client.update({ session: fresh(message.session, 'connecting', agent, false), prompt: null });
-    remember(message.session);
+    remember(message.session, false);
     this.#peer = new Peer(message, {
       signal: (out) => this.#client.socket?.send(out) === true,
       message: (from) => this.#fromPeer(from),
@@ -265,6 +283,7 @@ export class Sharing {
     for (const one of early) this.receive(one);
     this.picture.flush(message.session);
     this.picture.attach(this.#peer);
+    this.#keep(this.#client.model.consent.state === 'on');
   }
 
   async #rejoin(peer: Peer): Promise<void> {
@@ -363,7 +382,7 @@ export class Sharing {
     peer?.close('stopped');
     this.#early = [];
     this.#mine = '';
-    remember('');
+    remember('', false);
     const { direct } = this.#client.model;
     if (direct.some((one) => one.state === 'sending')) {
       this.#client.setDirect(direct.map((one) => (one.state === 'sending' ? { ...one, state: 'failed' } : one)));
