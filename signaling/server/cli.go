@@ -29,7 +29,7 @@ const firstInvite = "first-invite"
 type ServeOptions struct {
 	Listen, URL, Data, TurnListen, RelayAddress, RelayPorts string
 	SiteName, TLSCert, TLSKey, LogLevel                     string
-	RelayAllow                                              []string
+	RelayAllow, TurnURLs                                    []string
 	RelayOnly, NoRelay                                      bool
 	streams                                                 term.Streams
 }
@@ -99,6 +99,7 @@ func newServeCmd(s term.Streams, run func(context.Context, *ServeOptions) error)
 	f.StringVar(&o.URL, "url", "", "public address, such as https://help.example.com; empty: this machine only")
 	f.StringVar(&o.Data, "data", "data", "data folder; made if missing")
 	f.StringVar(&o.TurnListen, "turn-listen", "127.0.0.1:3478", "UDP address for STUN and TURN")
+	f.StringArrayVar(&o.TurnURLs, "turn-url", nil, "TURN address told to clients, such as turn:turn.example.com:3478?transport=udp, where it is not this machine's own; repeat for more")
 	f.StringVar(&o.RelayAddress, "relay-address", "", "IP address that relays are reached at; PUBLIC or PUBLIC/LOCAL behind a NAT")
 	f.StringVar(&o.RelayPorts, "relay-ports", "49152-65535", "UDP ports of relays, FIRST-LAST")
 	f.StringArrayVar(&o.RelayAllow, "relay-allow", nil, "private network that relays may reach, such as 10.1.0.0/16; repeat for more")
@@ -215,6 +216,12 @@ func (o *ServeOptions) relay(ctx context.Context, cfg *Config) (err error) {
 			return usageError{errors.New("--relay-address is needed: this machine's own address could not be found")}
 		}
 	}
+	for _, u := range o.TurnURLs {
+		if !strings.HasPrefix(u, "turn:") && !strings.HasPrefix(u, "turns:") {
+			return usageError{fmt.Errorf("--turn-url %q does not begin with turn: or turns:", u)}
+		}
+	}
+	cfg.TurnURLs = o.TurnURLs
 	first, last, ok := strings.Cut(o.RelayPorts, "-")
 	minPort, err1 := strconv.ParseUint(first, 10, 16)
 	maxPort, err2 := strconv.ParseUint(last, 10, 16)

@@ -26,6 +26,9 @@ type Config struct {
 	URL *url.URL
 	// SiteName is shown to customers. Empty means "Lookalong".
 	SiteName string
+	// TurnURLs, if set, are told to clients instead of this server's own addresses: where a proxy or another name
+	// stands before UDP and Listener. RFC 7065: "turn:HOST:PORT?transport=udp".
+	TurnURLs []string
 	// RelayIP is the public address of relays, RelayBindIP the local one where they differ. Required with UDP and URL;
 	// without URL the default is 127.0.0.1.
 	RelayIP, RelayBindIP netip.Addr

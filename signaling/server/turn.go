@@ -79,6 +79,9 @@ func newRelay(cfg Config, splitter *relay.Splitter, users *relayUsers) (*relay.S
 		}
 	}
 	ice := func(c *conn, user, secret string) []protocol.ICEServer {
+		if len(cfg.TurnURLs) > 0 {
+			return []protocol.ICEServer{{URLs: cfg.TurnURLs, Username: user, Credential: secret}}
+		}
 		host := c.host
 		if cfg.URL == nil {
 			host = "127.0.0.1" // a local installation listens there; "localhost" may mean ::1 to a browser
