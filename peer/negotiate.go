@@ -90,7 +90,7 @@ func (e serversChanged) apply(p *Peer) {
 		p.log.Warn("new ICE servers refused", "err", err)
 		return
 	}
-	if p.State() != Connected && p.cfg.Role == Offerer {
+	if p.cfg.Role == Offerer && (p.State() == Reconnecting || p.pc.SignalingState() == webrtc.SignalingStateHaveLocalOffer) {
 		p.restart()
 	}
 }

@@ -51,7 +51,7 @@ type Pair struct {
 func New(t testing.TB, o Options) *Pair {
 	t.Helper()
 	pair := &Pair{}
-	pair.Agent, pair.Customer = newEnd("agent"), newEnd("customer")
+	pair.Agent, pair.Customer = NewEnd("agent"), NewEnd("customer")
 	if !o.Loopback {
 		pair.Net = NewNetwork(t)
 		if o.Hosts != nil {
@@ -69,7 +69,7 @@ func New(t testing.TB, o Options) *Pair {
 		if !o.Loopback {
 			cfg.Net = pair.Net.Host(t)
 		}
-		e.hook(&cfg)
+		e.Hook(&cfg)
 		if o.Edit != nil {
 			o.Edit(e, &cfg)
 		}
@@ -140,7 +140,8 @@ type End struct {
 	path    string
 }
 
-func newEnd(name string) *End {
+// NewEnd makes an end without a peer; see Hook and Run.
+func NewEnd(name string) *End {
 	return &End{Name: name, Done: make(chan struct{}), changed: make(chan struct{})}
 }
 
@@ -149,7 +150,26 @@ func (e *End) run(ctx context.Context) {
 	close(e.Done)
 }
 
-func (e *End) hook(cfg *peer.Config) {
+// Start makes the end's peer from cfg, hooked, and runs it until the test ends. For tests in which the other end is
+// a program.
+func (e *End) Start(t testing.TB, cfg peer.Config) {
+	t.Helper()
+	e.Hook(&cfg)
+	p, err := peer.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Peer = p
+	ctx, cancel := context.WithCancel(context.Background())
+	go e.run(ctx)
+	t.Cleanup(func() {
+		cancel()
+		<-e.Done
+	})
+}
+
+// Hook sets the configuration's callbacks, so that the end notes what its peer tells.
+func (e *End) Hook(cfg *peer.Config) {
 	cfg.OnState = func(s peer.State, reason string) {
 		e.note(func() {
 			e.state, e.reason = s, reason
