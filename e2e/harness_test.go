@@ -226,7 +226,7 @@ func (s *site) newAgent(name string) *agent {
 	if code := inv.wait(); code != 0 {
 		s.t.Fatalf("invite: %d %s", code, inv.err)
 	}
-	a := &agent{t: s.t, s: s, home: s.t.TempDir()}
+	a := &agent{t: s.t, s: s, home: s.t.TempDir() + "/lookalong"}
 	login := a.start("login", s.url())
 	login.say(strings.TrimSpace(inv.out.String()))
 	login.in.Close()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -222,5 +223,17 @@ func (p *Page) Screenshot(path string) {
 	}
 	if err != nil {
 		p.t.Fatalf("%s: screenshot: %v", p.name, err)
+	}
+}
+
+// Deny makes the browser refuse a permission, such as display-capture, to an origin in this profile.
+func (p *Profile) Deny(t testing.TB, origin, name string) {
+	t.Helper()
+	c := chromedp.FromContext(p.ctx)
+	_, err := chromedp.CallBrowser(p.ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
+		Permission: &cdpbrowser.PermissionDescriptor{Name: name}, Setting: cdpbrowser.PermissionSettingDenied, Origin: origin, BrowserContextID: c.BrowserContextID,
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
