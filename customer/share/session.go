@@ -369,4 +369,3 @@ func (a *app) onDirect(msg any) {
 		a.out.say(Output{Event: "direct_ack", Session: string(a.sess.id), ID: string(m.ID)}, "")
 	}
 }
-
