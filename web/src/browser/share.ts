@@ -30,7 +30,9 @@ export class Share {
   #needKey = true;
   #paused = false;
   #stopped = false;
-  #choices: string[] = [];
+  #choices: readonly string[] = [];
+  #at = 0; // the choice in use
+  #choosing = false;
   #codec = '';
   #config = ''; // of the last screen.config
   #width = 0;
@@ -68,9 +70,13 @@ export class Share {
 
   /** Takes what the agent's viewer can decode; encoding starts with the first that this browser can encode. */
   codecs(decodable: readonly string[]): void {
-    this.#choices = rate.CODECS.filter((codec) => decodable.includes(codec));
-    this.#codec = '';
-    this.#nextCodec();
+    const choices = rate.CODECS.filter((codec) => decodable.includes(codec));
+    if (choices.join() === this.#choices.join()) {
+      this.keyframe(); // another viewer of the same kind
+      return;
+    }
+    this.#choices = choices;
+    void this.#choose(0);
   }
 
   keyframe(): void {
@@ -89,6 +95,11 @@ export class Share {
   resume(): void {
     this.#rate = rate.forget(this.#rate);
     this.keyframe();
+  }
+
+  /** Shows the latest frame in the mirror again. */
+  redraw(): void {
+    if (this.#latest !== null && !this.#dirty) this.#events.shown(this.#latest);
   }
 
   feedback(frame: number, receivedMs: number): void {
@@ -194,23 +205,28 @@ export class Share {
 
   /** Goes to the next codec that this browser can encode at the picture's size. */
   #nextCodec(): void {
-    const at = this.#codec === '' ? 0 : this.#choices.indexOf(this.#codec) + 1;
-    void this.#choose(at);
+    if (!this.#choosing && !this.#stopped) void this.#choose(this.#at + 1);
   }
 
   async #choose(from: number): Promise<void> {
+    const choices = this.#choices;
     const [width, height] = this.#latest ? limit(this.#latest.displayWidth, this.#latest.displayHeight) : [1280, 720];
+    this.#choosing = true;
     this.#codec = '';
     this.#encoder.reset();
     this.#rate = { ...this.#rate, encodeMs: 0, slowFrames: 0 };
-    for (const codec of this.#choices.slice(from)) {
-      if (!(await Encoder.supports(codec, width, height, this.#rate.bitrate))) continue;
-      if (this.#stopped) return;
-      this.#codec = codec;
-      this.keyframe();
+    let at = from;
+    while (at < choices.length && !(await Encoder.supports(choices[at] ?? '', width, height, this.#rate.bitrate))) at++;
+    if (this.#stopped || choices !== this.#choices) return; // a newer choice is under way
+    this.#choosing = false;
+    const codec = choices[at];
+    if (codec === undefined) {
+      this.#events.failed();
       return;
     }
-    if (!this.#stopped) this.#events.failed();
+    this.#at = at;
+    this.#codec = codec;
+    this.keyframe();
   }
 }
 

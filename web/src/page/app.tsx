@@ -37,7 +37,7 @@ export function App({ client, model }: Props) {
   if (blocked !== '') {
     return (
       <div class="app">
-        <Header client={client} model={model} />
+        <Header client={client} model={{ ...model, link: { type: 'stopped', code: 0, reason: '' } }} />
         <main class="blocked">
           <AlertIcon />
           <p>{blocked}</p>

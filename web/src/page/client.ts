@@ -15,6 +15,7 @@ const SAVE_MS = 250;
 const TYPING_EVERY_MS = 3_000;
 const TYPING_LAPSES_MS = 6_000;
 const RETRY_MS = 2_000; // when the server names no time
+const OPEN_RETRY_MS = 10_000;
 
 export class Client {
   model: Model;
@@ -49,6 +50,7 @@ export class Client {
     const lang = await store.get('lang');
     const draft = await store.get('draft');
     const direct = await store.get('direct');
+    const directOn = await store.get('directOn');
     const kept = await store.get('log');
     const key = await loadKey(store);
     if (lang === 'en' || lang === 'zh') this.#speak(lang);
@@ -56,6 +58,7 @@ export class Client {
       kept: store.kept,
       draft: typeof draft === 'string' ? draft : '',
       outbox: await store.outbox(),
+      directOn: directOn === true,
       direct: Array.isArray(direct) ? direct.filter(isDirect).map(undelivered) : [],
       log: isLog(kept) ? { ...log.empty, ...kept, held: [] } : log.empty,
       loaded: true,
@@ -140,11 +143,20 @@ export class Client {
     void this.#store?.put('direct', this.model.direct);
   }
 
+  setDirectOn(directOn: boolean): void {
+    this.update({ directOn });
+    void this.#store?.put('directOn', directOn);
+  }
+
   /** The conversation's id, opening one if there is none; null when that is not possible now. */
   async conversation(again = false): Promise<string | null> {
     const known = this.model.conversation;
     if (known !== null && !again) return known.conversation;
     const answer = await this.socket?.request({ type: 'conversation.open' });
+    if (answer?.type === 'error') {
+      this.update({ notice: { text: answer.text, kind: 'warn' } });
+      this.#hold(answer.retryAfterMs ?? OPEN_RETRY_MS);
+    }
     return answer?.type === 'conversation.state' ? answer.conversation : null;
   }
 
@@ -241,10 +253,7 @@ export class Client {
     let reopened = '';
     for (let one = this.#next(); one !== undefined; one = this.#next()) {
       const conversation = await this.conversation(reopen);
-      if (conversation === null) {
-        if (this.model.link.type === 'online') this.#hold(RETRY_MS);
-        break;
-      }
+      if (conversation === null) break; // the next welcome goes on, or the hold's end
       reopen = false;
       const { id, text } = one;
       const answer = await this.socket?.request({ type: 'chat.send', id, conversation, text });

@@ -136,14 +136,14 @@ function MessageRow({
             <button
               type="button"
               class="small"
-              onClick={() => (row.direct ? client.sharing.viaServer(id) : client.repost(id))}
+              onClick={() => (row.direct ? client.sharing.directs.viaServer(id) : client.repost(id))}
             >
               {row.direct ? text.directSendServer : text.sendAgain}
             </button>
             <button
               type="button"
               class="small quiet"
-              onClick={() => (row.direct ? client.sharing.drop(id) : client.discard(id))}
+              onClick={() => (row.direct ? client.sharing.directs.drop(id) : client.discard(id))}
             >
               {text.discard}
             </button>

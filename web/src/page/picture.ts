@@ -64,6 +64,11 @@ export class Picture {
     this.#share?.resume();
   }
 
+  /** The page is visible again: its mirror may be old. */
+  redraw(): void {
+    this.#share?.redraw();
+  }
+
   codecs(decodable: readonly string[]): void {
     this.#codecs = decodable;
     this.#share?.codecs(decodable);

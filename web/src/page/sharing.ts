@@ -6,6 +6,7 @@ import { canShare } from '../browser/picker.ts';
 import * as consent from '../core/consent.ts';
 import type { ConversationState, FromPeer, FromServer, SessionEnd, SessionState } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
+import { Directs } from './direct.ts';
 import { fresh, recall, remember, sessionNotice } from './endings.ts';
 import { agentName, type Direct, type Notice } from './model.ts';
 import { Picture } from './picture.ts';
@@ -14,6 +15,7 @@ const EARLY_MAX = 40; // offers and candidates that come before the peer
 
 export class Sharing {
   readonly picture: Picture;
+  readonly directs: Directs;
   readonly #client: Client;
   #peer: Peer | null = null;
   #early: FromServer[] = [];
@@ -23,10 +25,12 @@ export class Sharing {
   #peerOnline = true;
   #before = recall(); // the session that a reload has cut
   #leaving = false;
+  #over = ''; // the session that ended last; the server may still name it
 
   constructor(client: Client) {
     this.#client = client;
     this.picture = new Picture(client);
+    this.directs = new Directs(client);
   }
 
   // ---- what the customer does
@@ -65,38 +69,17 @@ export class Sharing {
 
   /** The switch "Direct message". */
   direct(on: boolean): void {
-    this.#client.update({ directOn: on });
+    this.#client.setDirectOn(on);
     if (on && this.#client.model.session === null && agentName(this.#client.model) !== '') this.#request(false);
   }
 
   sendDirect(text: string): void {
-    const { log, direct, session } = this.#client.model;
+    const { session } = this.#client.model;
     const possible = session !== null ? !session.elsewhere : agentName(this.#client.model) !== '';
-    const one: Direct = {
-      id: crypto.randomUUID(),
-      conversation: log.conversation,
-      mine: true,
-      name: '',
-      text,
-      atMs: Date.now(),
-      after: log.last,
-      state: possible ? 'sending' : 'failed',
-    };
-    this.#client.setDirect([...direct, one]);
+    const one = this.directs.add(text, possible);
     if (!possible) return;
     if (this.#peer !== null) this.#pass(one);
     else if (session === null) this.#request(false);
-  }
-
-  /** Sends an undelivered direct message through the server: only at the customer's own click. */
-  viaServer(id: string): void {
-    const one = this.#client.model.direct.find((other) => other.id === id);
-    this.drop(id);
-    if (one) this.#client.post(one.text);
-  }
-
-  drop(id: string): void {
-    this.#client.setDirect(this.#client.model.direct.filter((one) => one.id !== id));
   }
 
   /** The page goes away: a reload, a closed tab. */
@@ -128,8 +111,15 @@ export class Sharing {
 
   conversation(state: ConversationState): void {
     const { session } = this.#client.model;
-    if (state.session === undefined || session !== null || this.#asking) return;
-    if (state.session === this.#before.session) this.#sayEnd(state.session, 'left');
+    if (this.#peer !== null || this.#asking) return;
+    if (state.session === undefined) {
+      if (session?.elsewhere === true) this.#client.update({ session: null });
+    } else if (state.session === this.#before.session) {
+      this.#before = { session: '', shows: false };
+      this.#sayEnd(state.session, 'left');
+    } else if (session === null && state.session !== this.#over) {
+      this.#client.update({ session: fresh(state.session, 'connected', state.agent?.name ?? '', true) });
+    }
   }
 
   receive(message: FromServer): void {
@@ -171,7 +161,7 @@ export class Sharing {
     const agent = message.agent?.name ?? agentName(this.#client.model);
     this.#peerOnline = message.peerOnline === true;
     if (message.state === 'requested') {
-      if (known) return;
+      if (known && !session.elsewhere) return;
       const elsewhere = message.by === 'customer' && !this.#asking;
       this.#client.update({ session: fresh(message.session, 'requested', agent, elsewhere) });
       this.picture.flush(message.session);
@@ -238,7 +228,7 @@ export class Sharing {
 
   #decline(session: string): void {
     this.#client.socket?.send({ type: 'session.decline', id: crypto.randomUUID(), session });
-    if (this.#client.model.session?.id === session) this.#client.update({ session: null, prompt: null });
+    if (this.#client.model.session?.id === session) this.#finish();
   }
 
   /** Asks for a session of our own; with a picture after the click that opened the picker. */
@@ -275,7 +265,7 @@ export class Sharing {
         this.#client.update({ session: { ...session, phase, silenceMs } });
         if (phase !== 'connected') return;
         if (session.phase === 'reconnecting') this.picture.resume();
-        else for (const one of this.#client.model.direct) if (one.state === 'sending') this.#pass(one);
+        else for (const one of this.directs.waiting()) this.#pass(one);
       },
     });
     const early = this.#early;
@@ -294,26 +284,14 @@ export class Sharing {
   }
 
   #fromPeer(message: FromPeer): void {
-    const { session, direct, log } = this.#client.model;
+    const { session } = this.#client.model;
     switch (message.type) {
-      case 'direct.message': {
+      case 'direct.message':
         this.#peer?.send({ type: 'direct.ack', id: message.id });
-        if (direct.some((one) => one.id === message.id) || message.text.length > 16_000) return;
-        const one: Direct = {
-          id: message.id,
-          conversation: log.conversation,
-          mine: false,
-          name: session?.agent ?? '',
-          text: message.text,
-          atMs: Date.now(),
-          after: log.last,
-          state: 'delivered',
-        };
-        this.#client.setDirect([...direct, one]);
+        this.directs.received(message, session?.agent ?? '');
         return;
-      }
       case 'direct.ack':
-        this.#client.setDirect(direct.map((one) => (one.id === message.id ? { ...one, state: 'delivered' } : one)));
+        this.directs.delivered(message.id);
         return;
       case 'screen.codecs':
         if (session !== null) this.#client.update({ session: { ...session, viewer: true } });
@@ -335,12 +313,10 @@ export class Sharing {
   }
 
   #pass(one: Direct): void {
-    const at = new Date(one.atMs).toISOString();
     if (this.#peer?.phase === 'connecting') return; // goes out when it is open
-    const passed = this.#peer?.send({ type: 'direct.message', id: one.id, text: one.text, at }) === true;
-    if (passed) return;
-    const { direct } = this.#client.model;
-    this.#client.setDirect(direct.map((other) => (other.id === one.id ? { ...other, state: 'failed' } : other)));
+    const at = new Date(one.atMs).toISOString();
+    if (this.#peer?.send({ type: 'direct.message', id: one.id, text: one.text, at }) !== true)
+      this.directs.failed(one.id);
   }
 
   // ---- the end
@@ -378,15 +354,13 @@ export class Sharing {
   #finish(): void {
     const peer = this.#peer;
     this.#peer = null;
+    this.#over = this.#client.model.session?.id ?? this.#over;
     this.picture.detach();
     peer?.close('stopped');
     this.#early = [];
     this.#mine = '';
     remember('', false);
-    const { direct } = this.#client.model;
-    if (direct.some((one) => one.state === 'sending')) {
-      this.#client.setDirect(direct.map((one) => (one.state === 'sending' ? { ...one, state: 'failed' } : one)));
-    }
+    this.directs.ended();
     this.#client.update({ session: null, prompt: null });
   }
 }

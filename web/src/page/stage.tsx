@@ -102,7 +102,13 @@ function Mirror({ client, model }: Props) {
       }
       context.drawImage(frame, 0, 0, target.width, target.height);
     };
+    const onVisible = () => {
+      drawnMs = 0;
+      if (document.visibilityState === 'visible') picture.redraw();
+    };
+    document.addEventListener('visibilitychange', onVisible);
     return () => {
+      document.removeEventListener('visibilitychange', onVisible);
       picture.mirror = null;
     };
   }, [picture]);

@@ -30,6 +30,7 @@ canvas.width = 0;
 canvas.height = 0;
 const context = canvas.getContext('2d', { alpha: false });
 
+let unseen = false;
 let queued = false;
 function update(patch: Partial<View>): void {
   view = { ...view, ...patch };
@@ -44,6 +45,10 @@ function update(patch: Partial<View>): void {
 const decoder = new Decoder({
   picture: (picture, width, height, of) => {
     if (context === null) return;
+    if (over(view.state)) {
+      unseen = true; // it may belong to the next share, whose state is on its way
+      return;
+    }
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
@@ -67,11 +72,29 @@ const link = new Link(code, {
   },
   message: (message) => {
     if (message.type === 'viewer.config') configure(message);
-    else if (message.type === 'viewer.state') update({ state: message satisfies ViewerState });
+    else if (message.type === 'viewer.state') {
+      update({ state: message });
+      if (over(message)) blank();
+      else if (unseen) {
+        unseen = false;
+        link.send({ type: 'viewer.keyframe' });
+      }
+    }
   },
   frame: (frame) => decoder.frame(frame),
   down: (refused) => update({ link: refused ? 'refused' : 'down' }),
 });
+
+/** Nothing is shown any more: neither is the last picture. */
+function over(state: ViewerState | null): boolean {
+  return state?.state === 'stopped' || state?.state === 'ended';
+}
+
+function blank(): void {
+  canvas.width = 0;
+  canvas.height = 0;
+  update({ size: null, paintedMs: 0, ageMs: 0, config: null });
+}
 
 function configure(config: ViewerConfig): void {
   update({ config, problem: '' });

@@ -1,0 +1,65 @@
+// Skipping before the encoder and the steering of the bit rate.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as rate from '../src/core/rate.ts';
+
+test('frames are skipped while too much is on its way', () => {
+  let r: rate.Rate = { ...rate.initial, rttMs: 1 };
+  for (let i = 0; i < 2; i++) r = rate.sent(r, i, 1000, i * 33);
+  assert.equal(rate.skips(r, 0, 0), false);
+  r = rate.sent(r, 2, 1000, 66);
+  assert.equal(rate.skips(r, 0, 0), true);
+  r = rate.acked(r, 1, 50, 70); // the channel is ordered: 0 has arrived too
+  assert.equal(r.unacked.length, 1);
+  assert.equal(rate.skips(r, 0, 0), false);
+  assert.equal(rate.skips(r, rate.BUFFERED_MAX + 1, 0), true);
+  assert.equal(rate.skips(r, 0, 2), true);
+});
+
+test('a long round trip allows more frames on the way', () => {
+  let r: rate.Rate = { ...rate.initial, rttMs: 200 };
+  for (let i = 0; i < 7; i++) r = rate.sent(r, i, 1000, 0);
+  assert.equal(rate.skips(r, 0, 0), false);
+});
+
+/** Plays a path with a fixed capacity and a queue, 15 frames a second, and returns the bit rate at the end. */
+function play(bitsPerSec: number, seconds: number, offsetMs: number): rate.Rate {
+  let r = rate.initial;
+  let freeMs = 0;
+  for (let i = 0; i < seconds * 15; i++) {
+    const now = i * 66;
+    const bytes = r.bitrate / 8 / 15;
+    r = rate.sent(r, i, bytes, now);
+    freeMs = Math.max(freeMs, now) + (bytes * 8000) / bitsPerSec;
+    const arrives = freeMs + 25;
+    r = rate.acked(r, i, arrives + offsetMs, arrives + 25);
+  }
+  return r;
+}
+
+test('the bit rate finds a narrow path, whatever the clocks say, and uses a wide one', () => {
+  for (const offset of [0, 3_600_000, -3_600_000]) {
+    const narrow = play(1_000_000, 60, offset);
+    assert.ok(narrow.bitrate < 1_100_000 && narrow.bitrate > 200_000, `${narrow.bitrate}`);
+    assert.ok(play(50_000_000, 30, offset).bitrate > 5_000_000);
+  }
+});
+
+test('it stays within its limits', () => {
+  assert.equal(play(1e12, 60, 0).bitrate <= rate.BITRATE_MAX, true);
+  assert.equal(play(20_000, 60, 0).bitrate >= rate.BITRATE_MIN, true);
+});
+
+test('an ack of something never sent changes nothing', () => {
+  assert.equal(rate.acked(rate.initial, 7, 1, 1), rate.initial);
+});
+
+test('a codec is too slow only after many frames over the limit', () => {
+  let r = rate.initial;
+  for (let i = 0; i < 19; i++) r = rate.encoded(r, 100);
+  assert.equal(rate.tooSlow(r), false);
+  assert.equal(rate.tooSlow(rate.encoded(r, 100)), true);
+  for (let i = 0; i < 30; i++) r = rate.encoded(r, 5);
+  assert.equal(rate.tooSlow(r), false);
+});
