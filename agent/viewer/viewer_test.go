@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -247,19 +246,6 @@ func TestCodeLapses(t *testing.T) {
 	}
 	if _, err := g.Admit(protocol.ViewerHello{Code: first}); err != ErrCode {
 		t.Errorf("the oldest of too many codes: %v", err)
-	}
-}
-
-func TestForeignUser(t *testing.T) {
-	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1
-   1: 0100007F:C001 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1001        0 2
-`
-	if uid, ok := socketUser(table, netip.MustParseAddrPort("127.0.0.1:49153")); !ok || uid != 1001 {
-		t.Errorf("got %d, %v", uid, ok)
-	}
-	if _, ok := socketUser(table, netip.MustParseAddrPort("127.0.0.1:8080")); ok {
-		t.Error("a listening socket is nobody's request")
 	}
 }
 
