@@ -12,9 +12,9 @@ import (
 )
 
 func TestNumberSurvivesCodecs(t *testing.T) {
-	for _, size := range []image.Point{{1280, 720}, {64, 64}, {333, 217}} {
+	for _, size := range []image.Point{{640, 360}, {64, 64}, {333, 217}} {
 		img := image.NewRGBA(image.Rectangle{Max: size})
-		for _, n := range []uint16{0, 1, 2, 0x5555, 0xaaaa, 12345, 65535} {
+		for _, n := range []uint16{0, 1, 0x5555, 12345, 65535} {
 			drawPattern(img, n)
 			var p, j bytes.Buffer
 			if err := png.Encode(&p, img); err != nil {

@@ -238,11 +238,18 @@ func (a *agent) ask(msg any) any {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
 	defer cancel()
-	reply, err := a.c.Request(ctx, msg)
-	if err != nil {
-		a.t.Fatal(err)
+	for {
+		reply, err := a.c.Request(ctx, msg)
+		if err == nil {
+			return reply
+		}
+		if !errors.Is(err, client.ErrOffline) {
+			a.t.Fatal(err)
+		}
+		if err := a.c.WaitOnline(ctx); err != nil { // the server was restarted
+			a.t.Fatal(err)
+		}
 	}
-	return reply
 }
 
 // wantPush waits for something that the server pushed.
