@@ -7,20 +7,20 @@ import * as rate from '../src/core/rate.ts';
 test('frames are skipped while too much is on its way', () => {
   let r: rate.Rate = { ...rate.initial, rttMs: 1 };
   for (let i = 0; i < 2; i++) r = rate.sent(r, i, 1000, i * 33);
-  assert.equal(rate.skips(r, 0, 0), false);
+  assert.equal(rate.skips(r, 0, 0, 100), false);
   r = rate.sent(r, 2, 1000, 66);
-  assert.equal(rate.skips(r, 0, 0), true);
+  assert.equal(rate.skips(r, 0, 0, 100), true);
   r = rate.acked(r, 1, 50, 70); // the channel is ordered: 0 has arrived too
   assert.equal(r.unacked.length, 1);
-  assert.equal(rate.skips(r, 0, 0), false);
-  assert.equal(rate.skips(r, rate.BUFFERED_MAX + 1, 0), true);
-  assert.equal(rate.skips(r, 0, 2), true);
+  assert.equal(rate.skips(r, 0, 0, 100), false);
+  assert.equal(rate.skips(r, rate.BUFFERED_MAX + 1, 0, 100), true);
+  assert.equal(rate.skips(r, 0, 2, 100), true);
 });
 
 test('a long round trip allows more frames on the way', () => {
   let r: rate.Rate = { ...rate.initial, rttMs: 200 };
   for (let i = 0; i < 7; i++) r = rate.sent(r, i, 1000, 0);
-  assert.equal(rate.skips(r, 0, 0), false);
+  assert.equal(rate.skips(r, 0, 0, 100), false);
 });
 
 /** Plays a path with a fixed capacity and a queue, 15 frames a second, and returns the bit rate at the end. */
@@ -57,9 +57,21 @@ test('an ack of something never sent changes nothing', () => {
 
 test('a codec is too slow only after many frames over the limit', () => {
   let r = rate.initial;
-  for (let i = 0; i < 19; i++) r = rate.encoded(r, 100);
+  for (let i = 0; i < 44; i++) r = rate.encoded(r, 100);
   assert.equal(rate.tooSlow(r), false);
   assert.equal(rate.tooSlow(rate.encoded(r, 100)), true);
   for (let i = 0; i < 30; i++) r = rate.encoded(r, 5);
   assert.equal(rate.tooSlow(r), false);
+});
+
+test('a viewer that does not keep up is waited for, one that stalls is not', () => {
+  let r: rate.Rate = { ...rate.initial, rttMs: 10 };
+  r = rate.sent(r, 0, 1000, 0);
+  assert.equal(r.unpainted.length, 0, 'before the first report nothing is expected');
+  r = rate.painted(r, 0);
+  r = rate.acked(rate.sent(rate.sent(r, 1, 1000, 1000), 2, 1000, 1033), 2, 1040, 1040);
+  assert.equal(rate.skips(r, 0, 0, 1100), false);
+  assert.equal(rate.skips(r, 0, 0, 1400), true);
+  assert.equal(rate.skips(rate.painted(r, 2), 0, 0, 1400), false);
+  assert.equal(rate.skips(r, 0, 0, 1000 + 3_000), false);
 });

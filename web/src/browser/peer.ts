@@ -28,6 +28,7 @@ export interface PeerEvents {
 }
 
 const PING_MS = 1_000;
+const TICK_MS = 250; // how late silence may be seen; a hidden tab's timers come once a second
 
 export class Peer {
   readonly session: string;
@@ -49,6 +50,7 @@ export class Peer {
   #silenceMs = 0;
   #asked = 0;
   #n = 0;
+  #pingedMs = 0;
   #closed = false;
 
   constructor(state: SessionState, events: PeerEvents) {
@@ -63,7 +65,7 @@ export class Peer {
     this.control.onclose = () => this.#end('gone');
     this.#pc.ondatachannel = () => this.#end('failed'); //guard:T21
     this.#pc.onicecandidate = (event) => this.#sendCandidate(event.candidate);
-    this.#ticker = setInterval(() => this.#tick(), PING_MS);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     addEventListener('online', this.#networkChanged);
   }
 
@@ -172,7 +174,10 @@ export class Peer {
       if (now - this.#startedMs > CONNECT_MS) this.#end('failed');
       return;
     }
-    this.send({ type: 'peer.ping', n: this.#n++, sentMs: now });
+    if (now - this.#pingedMs >= PING_MS - TICK_MS / 2) {
+      this.#pingedMs = now;
+      this.send({ type: 'peer.ping', n: this.#n++, sentMs: now });
+    }
     this.#silenceMs = now - this.#heardMs;
     const verdict = judge(this.#silenceMs, this.#events.peerGone());
     if (verdict === 'lost' || verdict === 'gone') {
@@ -181,7 +186,7 @@ export class Peer {
     }
     if (verdict === 'fine') return;
     if (this.#phase === 'connected') this.#move('silent');
-    else this.#events.phase(this.#phase, this.#silenceMs);
+    else if (this.#pingedMs === now) this.#events.phase(this.#phase, this.#silenceMs);
     const due = restartsDue(this.#silenceMs);
     if (due > this.#asked) {
       this.#asked = due;

@@ -18,6 +18,8 @@ export interface ShareEvents {
   failed(): void;
 }
 
+const RETRY_MS = 500; // after a skip, if neither an ack nor a new picture comes
+
 export class Share {
   readonly #peer: Peer;
   readonly #events: ShareEvents;
@@ -40,6 +42,8 @@ export class Share {
   #frame = 0;
   #rate: rate.Rate = rate.initial;
   #configuredBitrate = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** pictures that were not encoded because too much was on its way */
   skipped = 0;
 
   constructor(peer: Peer, events: ShareEvents) {
@@ -102,8 +106,10 @@ export class Share {
     if (this.#latest !== null && !this.#dirty) this.#events.shown(this.#latest);
   }
 
-  feedback(frame: number, receivedMs: number): void {
+  /** The agent's ack of a frame; painted: it is on the viewer's canvas. */
+  feedback(frame: number, receivedMs: number, painted: boolean): void {
     this.#rate = rate.acked(this.#rate, frame, receivedMs, Date.now());
+    if (painted) this.#rate = rate.painted(this.#rate, frame);
     this.#pump();
   }
 
@@ -111,6 +117,7 @@ export class Share {
   stop(): void {
     this.#stopped = true;
     this.#track?.stop();
+    clearTimeout(this.#retry);
     this.#track = null;
     this.#latest?.close();
     this.#latest = null;
@@ -148,8 +155,12 @@ export class Share {
     if (frame === null || !this.#dirty || this.#stopped || this.#paused || this.#codec === '') return;
     if (!this.#peer.flowing) return; // the path is silent: the track is kept, nothing is encoded
     if (!this.#events.allowed()) return; //guard:T22
-    if (rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue)) {
+    if (rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue, Date.now())) {
       this.skipped++;
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#pump();
+      }, RETRY_MS);
       return;
     }
     if (!this.#configure(frame)) return;

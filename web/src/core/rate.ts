@@ -12,7 +12,9 @@ const BASE_WINDOW_MS = 10_000;
 const STEER_EVERY_MS = 500;
 const CAPACITY_MIN_BYTES = 30_000; // smaller frames say little about the path
 export const SLOW_ENCODE_MS = 66; // the interval of 15 frames a second
-const SLOW_FRAMES = 20;
+const SLOW_FRAMES = 45;
+const UNPAINTED_MS = 150; // beyond the round trip: the viewer's own time for a frame
+const STALLED_MS = 3_000; // a viewer that paints nothing for so long is not waited for
 
 interface Sent {
   readonly frame: number;
@@ -22,6 +24,9 @@ interface Sent {
 
 export interface Rate {
   readonly unacked: readonly Sent[];
+  /** sent, but not seen on the viewer's canvas; empty until a viewer reports what it paints */
+  readonly unpainted: readonly Sent[];
+  readonly paints: boolean;
   /** smoothed round trip of a frame's ack */
   readonly rttMs: number;
   /** smallest arrival minus sending time (with both clocks' offset in it), and when it was seen */
@@ -40,6 +45,8 @@ export interface Rate {
 
 export const initial: Rate = {
   unacked: [],
+  unpainted: [],
+  paints: false,
   rttMs: 50,
   baseMs: Number.POSITIVE_INFINITY,
   baseAtMs: 0,
@@ -51,14 +58,24 @@ export const initial: Rate = {
   slowFrames: 0,
 };
 
-/** Whether this picture must be skipped: too much is on its way already. */
-export function skips(rate: Rate, bufferedBytes: number, encoderQueue: number): boolean {
+/** Whether this picture must be skipped: too much is on its way already, or the viewer does not keep up. */
+export function skips(rate: Rate, bufferedBytes: number, encoderQueue: number, nowMs: number): boolean {
   const inFlight = (rate.rttMs + 1.2 * INTERVAL_MS) / INTERVAL_MS;
-  return rate.unacked.length > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1;
+  if (rate.unacked.length > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1) return true;
+  const waits = nowMs - (rate.unpainted[0]?.atMs ?? nowMs);
+  return waits > rate.rttMs + UNPAINTED_MS && waits < STALLED_MS;
 }
 
 export function sent(rate: Rate, frame: number, bytes: number, nowMs: number): Rate {
-  return { ...rate, unacked: [...rate.unacked, { frame, atMs: nowMs, bytes }] };
+  const one = { frame, atMs: nowMs, bytes };
+  const unpainted = rate.unpainted.filter((old) => nowMs - old.atMs < STALLED_MS);
+  return { ...rate, unacked: [...rate.unacked, one], unpainted: rate.paints ? [...unpainted, one] : [] };
+}
+
+/** Takes the viewer's report that it painted a frame; those before it count too. */
+export function painted(rate: Rate, frame: number): Rate {
+  const at = rate.unpainted.findIndex((one) => one.frame === frame);
+  return { ...rate, paints: true, unpainted: rate.unpainted.slice(at + 1) };
 }
 
 /** Takes the agent's ack of a frame's arrival. An ack of something never sent changes nothing. */
@@ -91,7 +108,7 @@ function steer(rate: Rate): number {
 
 /** After a break of the path: nothing is on its way any more, the rest is kept. */
 export function forget(rate: Rate): Rate {
-  return { ...rate, unacked: [] };
+  return { ...rate, unacked: [], unpainted: [] };
 }
 
 export function encoded(rate: Rate, tookMs: number): Rate {

@@ -83,8 +83,8 @@ export class Picture {
     this.#share?.keyframe();
   }
 
-  feedback(frame: number, receivedMs: number): void {
-    this.#share?.feedback(frame, receivedMs);
+  feedback(frame: number, receivedMs: number, painted: boolean): void {
+    this.#share?.feedback(frame, receivedMs, painted);
   }
 
   /** Shows another source in the running share. Call it in a click's handler. */

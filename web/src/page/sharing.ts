@@ -301,7 +301,7 @@ export class Sharing {
         this.picture.keyframe();
         return;
       case 'screen.feedback':
-        this.picture.feedback(message.frame, message.receivedMs);
+        this.picture.feedback(message.frame, message.receivedMs, message.decodedMs !== undefined);
         return;
       case 'screen.pause':
         if (session !== null) this.#client.update({ session: { ...session, viewer: !message.paused } });
