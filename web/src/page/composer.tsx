@@ -50,7 +50,7 @@ export function Composer({ client, model }: Props) {
             send();
           }}
         />
-        <button type="submit" class="send" aria-label={text.send} title={text.send} disabled={empty || tooLong}>
+        <button type="submit" class="send" aria-label={text.send} disabled={empty || tooLong}>
           <SendIcon />
         </button>
       </div>

@@ -10,6 +10,7 @@ import { useNow } from './now.ts';
 
 const MIRROR_WIDTH = 480;
 const MIRROR_EVERY_MS = 200;
+const MIRROR_EVERY_MONITOR_MS = 1000; // a whole screen shows the mirror too: each drawing is a new picture
 
 export function Stage({ client, model }: Props) {
   const { text, shown, session } = model;
@@ -86,13 +87,14 @@ function PathState({ model, session }: { model: Model; session: Session | null }
 function Mirror({ client, model }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { picture } = client.sharing;
+  const everyMs = model.shown?.surface === 'monitor' ? MIRROR_EVERY_MONITOR_MS : MIRROR_EVERY_MS;
   useEffect(() => {
     const context = canvas.current?.getContext('2d', { alpha: false });
     if (!context) return;
     let drawnMs = 0;
     picture.mirror = (frame) => {
       const now = performance.now();
-      if (document.visibilityState === 'hidden' || now - drawnMs < MIRROR_EVERY_MS) return;
+      if (document.visibilityState === 'hidden' || now - drawnMs < everyMs) return;
       drawnMs = now;
       const { canvas: target } = context;
       const height = Math.max(1, Math.round((MIRROR_WIDTH * frame.displayHeight) / frame.displayWidth));
@@ -111,7 +113,7 @@ function Mirror({ client, model }: Props) {
       document.removeEventListener('visibilitychange', onVisible);
       picture.mirror = null;
     };
-  }, [picture]);
+  }, [picture, everyMs]);
   const broken = model.session?.phase === 'reconnecting';
   return (
     <figure class={broken ? 'mirror broken' : 'mirror'}>
