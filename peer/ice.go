@@ -17,14 +17,15 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-// create makes the PeerConnection and its three channels. DTLS keeps pion's defaults on purpose: HelloVerify is
-// not skipped, and packets count only from an address pair that ICE has checked (security.md T36).
+// create makes the PeerConnection and its three channels. DTLS packets count only from an address pair that ICE has
+// checked: pion's ICE agent drops all others (security.md T36).
 func (p *Peer) create() error {
 	var s webrtc.SettingEngine
 	t := p.cfg.Timers
 	s.SetICETimeouts(t.ICEDisconnected, t.ICEFailed, t.ICEKeepAlive)
 	s.SetSCTPRTOMax(2 * time.Second)
 	s.SetSCTPMaxMessageSize(protocol.MaxChannelBytes)
+	s.SetDTLSInsecureSkipHelloVerify(false) //guard:T36
 	s.SetIncludeLoopbackCandidate(p.cfg.LoopbackOK)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryOnly)
 	s.DisableActiveTCP(true) // a passive TCP candidate would make us connect to any TCP service (T20)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -533,4 +534,49 @@ func TestDeniedCandidatesGetNoPacket(t *testing.T) {
 		t.Errorf("a packet went to %s", d)
 	default:
 	}
+}
+
+// A stranger answers faster than the peer: its ClientHello comes from an address that ICE has not checked.
+func TestStrangersClientHelloIsIgnored(t *testing.T) {
+	hello := append([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 54, 1, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 42, 0xfe, 0xfd}, make([]byte, 40)...)
+	targets := make(chan net.Addr, 1000)
+	var stranger *vnet.Net
+	pair := peertest.New(t, peertest.Options{
+		Hosts: func(n *peertest.Network) { stranger = n.Host(t) },
+		Start: func(p *peertest.Pair) {
+			conn, err := stranger.ListenPacket("udp4", "0.0.0.0:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for to := range targets {
+					for range 3 {
+						_, _ = conn.WriteTo(hello, to) // a packet more or less
+					}
+				}
+			}()
+			p.Net.Watch(func(c vnet.Chunk) {
+				if strings.HasPrefix(c.SourceAddr().String(), "203.0.113.11:") {
+					return // the stranger's own
+				}
+				select {
+				case targets <- c.DestinationAddr():
+				default:
+				}
+			})
+			t.Cleanup(func() {
+				p.Net.Watch(nil)
+				close(targets)
+				<-done
+				conn.Close()
+			})
+		},
+	})
+	pair.WaitConnected(t)
+	if err := pair.Customer.SendFrame(frame(0, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	checkFrames(t, pair.Agent.WaitFrames(t, 1), []int{100_000})
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lookalong/lookalong/customer/capture"
 	"github.com/lookalong/lookalong/internal/term"
+	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
@@ -36,6 +37,9 @@ type Options struct {
 
 	// NewSource opens what is shown. It is called when the customer has said yes.
 	NewSource func() (capture.Source, error)
+
+	tune func(*peer.Config) // tests: another network, shorter timers
+	gone time.Duration      // tests: instead of goneAfter
 }
 
 // tick is how often the loop looks at its clocks; pictures have a ticker of their own.
@@ -83,6 +87,9 @@ func run(ctx context.Context, o Options, s term.Streams) error {
 	a := &app{o: o, log: o.Log, out: &printer{s: s, json: o.JSON, now: time.Now}, box: newMailbox(), consent: Consent{State: Off}, wanted: o.Share}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.o.gone == 0 {
+		a.o.gone = goneAfter
 	}
 	c, err := client.New(client.Config{
 		URL: o.Server, Role: "native", Key: o.Key, Log: a.log, FailFast: o.Once,

@@ -25,7 +25,6 @@ type picture struct {
 	surface string
 	jobs    chan job // capacity 1: one picture is drawn at a time
 	busy    bool
-	next    uint32
 	unacked []uint32 // sent, and not acknowledged by the agent
 	config  protocol.ScreenConfig
 	frames  int64
@@ -217,7 +216,7 @@ func (a *app) onTick(now time.Time) {
 			a.step(EvAllow)
 		}
 	}
-	if s := a.sess; s != nil && !s.silentAt.IsZero() && !s.peerOnline && now.Sub(s.silentAt) >= goneAfter {
+	if s := a.sess; s != nil && !s.silentAt.IsZero() && !s.peerOnline && now.Sub(s.silentAt) >= a.o.gone {
 		a.endSession("agent_ended")
 	}
 }
@@ -295,6 +294,8 @@ func (a *app) onEncoded(p *picture, e encoded) {
 	if !a.consent.Allows(time.Now().UnixMilli()) { //guard:T22
 		return
 	}
+	number := s.nextFrame // of an encoded picture, sent or not
+	s.nextFrame++
 	config := protocol.ScreenConfig{Codec: e.codec, Width: e.width, Height: e.height, Surface: p.surface}
 	if config != p.config {
 		if s.peer.SendControl(config) != nil {
@@ -302,12 +303,11 @@ func (a *app) onEncoded(p *picture, e encoded) {
 		}
 		p.config = config
 	}
-	if err := s.peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: p.next, CaptureMs: e.captureMs, Data: e.data}); err != nil {
+	if err := s.peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: e.captureMs, Data: e.data}); err != nil {
 		p.skipped++
 		return
 	}
-	p.unacked = append(p.unacked, p.next)
-	p.next++
+	p.unacked = append(p.unacked, number)
 	p.frames++
 	if p.frames == 1 {
 		a.out.say(Output{Event: "picture", State: "started"}, "")

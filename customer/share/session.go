@@ -30,7 +30,8 @@ type session struct {
 	peerOnline bool
 	codecs     []string // that the agent's viewer decodes; nil before it told
 	paused     bool
-	early      []any // for a peer that is not there yet; bounded
+	nextFrame  uint32 // counts on from share to share
+	early      []any  // for a peer that is not there yet; bounded
 }
 
 // maxEarly bounds what may arrive between the server's yes and our peer.
@@ -263,7 +264,7 @@ func (a *app) startPeer(m protocol.SessionState) {
 			}
 		})
 	}
-	p, err := peer.New(peer.Config{
+	cfg := peer.Config{
 		Role: peer.Answerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
 		Signaler: signaler{a, m.Session}, Log: a.log,
 		OnState:   func(st peer.State, reason string) { post(func(a *app) { a.onPeer(st, reason) }) },
@@ -271,7 +272,11 @@ func (a *app) startPeer(m protocol.SessionState) {
 		OnDirect:  func(msg any) { post(func(a *app) { a.onDirect(msg) }) },
 		OnStats:   func(st peer.Stats) { post(func(a *app) { a.sess.stats = st }) },
 		OnPath:    func(path string) { post(func(a *app) { a.sess.stats.Path = path; a.say("path", "", "") }) },
-	})
+	}
+	if a.o.tune != nil {
+		a.o.tune(&cfg)
+	}
+	p, err := peer.New(cfg)
 	if err != nil {
 		a.log.Error("peer cannot start", "session", string(m.Session), "err", err)
 		a.endSession("failed")

@@ -42,16 +42,22 @@ type program struct {
 
 func start(t *testing.T, srv *servertest.Server, home string, flags ...string) *program {
 	t.Helper()
+	return launch(t, func(ctx context.Context, s term.Streams) int {
+		return Main(ctx, append([]string{"chat", "--server", srv.URL(), "--home", home, "--json", "--size", "320x180"}, flags...), s)
+	})
+}
+
+func launch(t *testing.T, main func(context.Context, term.Streams) int) *program {
+	t.Helper()
 	p := &program{t: t, code: make(chan int, 1), changed: make(chan struct{})}
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	p.in = inW
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	args := append([]string{"chat", "--server", srv.URL(), "--home", home, "--json", "--size", "320x180"}, flags...)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		p.code <- Main(ctx, args, term.Streams{In: inR, Out: outW, Err: &p.errs, Width: 80})
+		p.code <- main(ctx, term.Streams{In: inR, Out: outW, Err: &p.errs, Width: 80})
 		outW.Close()
 	})
 	wg.Go(func() {
@@ -156,6 +162,7 @@ type agent struct {
 	changed chan struct{}
 	session protocol.SessionID
 	running bool
+	tune    func(*peer.Config)
 	codecs  []string
 }
 
@@ -205,10 +212,14 @@ func (a *agent) push(msg any) {
 			})
 		case m.Bound && m.State == "connecting" && !a.running:
 			a.running = true
-			a.end.Start(a.t, peer.Config{
+			cfg := peer.Config{
 				Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
 				Signaler: agentSignaler{a.c, m.Session},
-			})
+			}
+			if a.tune != nil {
+				a.tune(&cfg)
+			}
+			a.end.Start(a.t, cfg)
 		}
 	case protocol.SessionAnswer:
 		a.end.Answer(m.SDP)
@@ -296,6 +307,7 @@ func (a *agent) see(n int) {
 
 func (a *agent) watch(n int) {
 	a.t.Helper()
+	base := uint32(0)
 	for i := 1; i <= n; i++ {
 		f := a.end.WaitFrames(a.t, i)[i-1]
 		if err := a.end.SendControl(protocol.ScreenFeedback{Frame: f.Frame, ReceivedMs: time.Now().UnixMilli()}); err != nil && !errors.Is(err, peer.ErrNotConnected) {
@@ -305,7 +317,11 @@ func (a *agent) watch(n int) {
 		if err != nil {
 			a.t.Fatal(err)
 		}
-		if got, err := capture.ReadNumber(img); err != nil || uint32(got) != f.Frame {
+		got, err := capture.ReadNumber(img)
+		if got == 0 {
+			base = f.Frame // the pattern counts anew in each share, the frames go on
+		}
+		if err != nil || uint32(got) != f.Frame-base {
 			a.t.Errorf("picture %d carries number %d, %v", f.Frame, got, err)
 		}
 	}
@@ -478,6 +494,64 @@ func TestSlowViewerSkipsPictures(t *testing.T) {
 	if got.Frames > 8 || got.Skipped < 15 {
 		t.Errorf("%d pictures sent and %d skipped without one acknowledgement", got.Frames, got.Skipped)
 	}
+}
+
+// onNetwork runs the program and an agent whose peers meet on a virtual network; the server is the real one.
+func onNetwork(t *testing.T, gone time.Duration) (*program, *agent, *peertest.Network) {
+	t.Helper()
+	srv := servertest.New(t)
+	network := peertest.NewNetwork(t)
+	onHost := func() func(*peer.Config) {
+		host := network.Host(t)
+		return func(cfg *peer.Config) { cfg.Net, cfg.ICEServers, cfg.Timers = host, nil, peertest.Fast() }
+	}
+	mine, theirs := onHost(), onHost()
+	network.Start(t)
+	key, err := loadKey(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, func(ctx context.Context, s term.Streams) int {
+		err := run(ctx, Options{
+			Server: srv.URL(), Key: key, Share: true, JSON: true, FPS: 30, Image: "png", tune: mine, gone: gone,
+			NewSource: func() (capture.Source, error) { return capture.NewPattern(320, 180) },
+		}, s)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		return 0
+	})
+	ana := newAgent(t, srv)
+	ana.tune = theirs
+	ana.claim(p)
+	ana.see(5)
+	return p, ana, network
+}
+
+// The path dies: nothing is encoded into it, and the same share goes on without a gap when it is back.
+func TestPathDownStopsEncoding(t *testing.T) {
+	p, ana, network := onNetwork(t, 0)
+	network.Cut(true)
+	p.wantState("session", "reconnecting")
+	ana.end.WaitState(t, peer.Reconnecting)
+	before := len(ana.end.WaitFrames(t, 5))
+	network.Cut(false)
+	p.want("connected again", 2, func(o Output) bool { return o.Event == "session" && o.State == "connected" })
+	ana.watch(before + 10) // their numbers have no gap
+	p.typed("/stop")
+	p.wantState("picture", "stopped")
+}
+
+// The path is silent and the server says that the agent's program is gone: nobody waits for 120 s.
+func TestAgentGone(t *testing.T) {
+	p, ana, network := onNetwork(t, 500*time.Millisecond)
+	network.Cut(true)
+	ana.gone() // the process is killed: its socket is gone, and no packet comes
+	got := p.wantState("session", "ended")
+	if got.Reason != "agent_ended" {
+		t.Errorf("ended with %q, want agent_ended", got.Reason)
+	}
+	p.wantState("picture", "stopped")
 }
 
 func TestOnce(t *testing.T) {
