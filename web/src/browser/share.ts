@@ -5,7 +5,7 @@
 import { split } from '../core/frame.ts';
 import { FRAME_KIND, type FromPeer, MAX_FRAME_BYTES, MAX_FRAME_PIXELS, MAX_FRAME_SIDE } from '../core/protocol.gen.ts';
 import * as rate from '../core/rate.ts';
-import { type Encoded, Encoder } from './encoder.ts';
+import { type Encoded, Encoder, needsEven } from './encoder.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
 
@@ -42,6 +42,7 @@ export class Share {
   #frame = 0;
   #rate: rate.Rate = rate.initial;
   #configuredBitrate = 0;
+  #notBeforeMs = 0; // whole images know no bit rate: their number is limited instead
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** pictures that were not encoded because too much was on its way */
   skipped = 0;
@@ -155,7 +156,8 @@ export class Share {
     if (frame === null || !this.#dirty || this.#stopped || this.#paused || this.#codec === '') return;
     if (!this.#peer.flowing) return; // the path is silent: the track is kept, nothing is encoded
     if (!this.#events.allowed()) return; //guard:T22
-    if (rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue, Date.now())) {
+    const now = Date.now();
+    if (now < this.#notBeforeMs || rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue, now)) {
       this.skipped++;
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;
@@ -172,7 +174,7 @@ export class Share {
   }
 
   #configure(frame: VideoFrame): boolean {
-    const [width, height] = limit(frame.displayWidth, frame.displayHeight);
+    const [width, height] = limit(frame.displayWidth, frame.displayHeight, needsEven(this.#codec));
     if (width === 0 || height === 0) return false;
     const sized = width !== this.#width || height !== this.#height;
     const steered = Math.abs(this.#rate.bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;
@@ -202,6 +204,9 @@ export class Share {
     const frame = this.#frame;
     this.#frame = (this.#frame + 1) >>> 0;
     const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
+    if (this.#codec.startsWith('image/')) {
+      this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#rate.bitrate;
+    }
     const chunks = split({ kind, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data });
     this.#rate = rate.sent(this.#rate, frame, encoded.data.length, Date.now());
     this.#rate = rate.encoded(this.#rate, encoded.tookMs);
@@ -221,13 +226,12 @@ export class Share {
 
   async #choose(from: number): Promise<void> {
     const choices = this.#choices;
-    const [width, height] = this.#latest ? limit(this.#latest.displayWidth, this.#latest.displayHeight) : [1280, 720];
     this.#choosing = true;
     this.#codec = '';
     this.#encoder.reset();
     this.#rate = { ...this.#rate, encodeMs: 0, slowFrames: 0 };
     let at = from;
-    while (at < choices.length && !(await Encoder.supports(choices[at] ?? '', width, height, this.#rate.bitrate))) at++;
+    while (at < choices.length && !(await Encoder.supports(choices[at] ?? ''))) at++;
     if (this.#stopped || choices !== this.#choices) return; // a newer choice is under way
     this.#choosing = false;
     const codec = choices[at];
@@ -242,12 +246,13 @@ export class Share {
 }
 
 /** The size that is sent: the source's own, scaled down only above the protocol's limits. */
-function limit(width: number, height: number): [number, number] {
+function limit(width: number, height: number, even: boolean): [number, number] {
   const scale = Math.min(
     1,
     MAX_FRAME_SIDE / width,
     MAX_FRAME_SIDE / height,
     Math.sqrt(MAX_FRAME_PIXELS / (width * height)),
   );
-  return [Math.floor(width * scale), Math.floor(height * scale)];
+  const mask = even ? ~1 : ~0;
+  return [Math.floor(width * scale) & mask, Math.floor(height * scale) & mask];
 }

@@ -119,6 +119,7 @@ export class Picture {
       case 'capture': {
         const turn = ++this.#picks;
         void pick().then((picked) => this.#picked(picked, turn));
+        void import('../browser/share.ts').catch(() => undefined); // loads while the person chooses
         return;
       }
       case 'prompt':
