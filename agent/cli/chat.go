@@ -167,6 +167,7 @@ func (c *chat) run(ctx context.Context) error {
 	}
 	c.onAck = c.directReceived
 	c.onTick = c.tick
+	c.draw()
 	c.ui.start(inputEvents{
 		line: func(s string) {
 			taken := make(chan struct{}, 1) // one answer

@@ -120,7 +120,7 @@ func sendDirect(ctx context.Context, o *sendOptions) error {
 	id := client.NewID()
 	sent, said := false, ""
 	r.onStatus = func(s support.Status) {
-		if words := s.Sentence(); words != said {
+		if words := s.Sentence(); s.State != "ended" && words != said {
 			said = words
 			a.note("%s", words)
 		}

@@ -60,18 +60,26 @@ func runShare(ctx context.Context, o *shareOptions) error {
 	}
 	shown, said := false, ""
 	r.onStatus = func(s support.Status) {
-		if words := s.Sentence(); words != "" && words != said {
+		shown = shown || s.View == "on"
+		var end error
+		over := true
+		switch {
+		case s.State == "ended":
+			end = endOf(s, shown)
+		case s.View == "off" && s.Cause != "": // no picture any more: this command has nothing left to do
+			end = noPicture(s, shown)
+		default:
+			over = false
+		}
+		if words := s.Sentence(); end == nil && words != "" && words != said {
 			said = words
 			a.note("%s", words)
 		}
-		shown = shown || s.View == "on"
-		view.follow(s)
-		switch {
-		case s.State == "ended":
-			r.finish(endOf(s, shown))
-		case s.View == "off" && s.Cause != "": // no picture any more: this command has nothing left to do
-			r.finish(noPicture(s, shown))
+		if over {
+			r.finish(end)
+			return
 		}
+		view.follow(s)
 	}
 	r.onLink = func(s client.State, err error) {
 		if s == client.Waiting {

@@ -74,6 +74,8 @@ func (u *plainUI) start(ev inputEvents) {
 // ttyUI edits the input line in raw mode; what is written meanwhile appears above it.
 type ttyUI struct {
 	in, out *os.File
+	inFD    int // read once: File.Fd must not be called while the file is read
+	outFD   int
 	saved   *xterm.State
 	term    *xterm.Terminal
 	shown   string // the prompt
@@ -82,11 +84,12 @@ type ttyUI struct {
 }
 
 func newTTY(in, out *os.File) (*ttyUI, error) {
-	saved, err := xterm.MakeRaw(int(in.Fd()))
+	inFD, outFD := int(in.Fd()), int(out.Fd())
+	saved, err := xterm.MakeRaw(inFD)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the terminal: %w", err)
 	}
-	return &ttyUI{in: in, out: out, saved: saved}, nil
+	return &ttyUI{in: in, out: out, inFD: inFD, outFD: outFD, saved: saved}, nil
 }
 
 func (u *ttyUI) start(ev inputEvents) {
@@ -124,6 +127,9 @@ func (u *ttyUI) prompt(p string) {
 		return
 	}
 	u.shown = p
+	if u.term == nil {
+		return // not started
+	}
 	u.term.SetPrompt(p)
 	_, _ = u.term.Write(nil) // draws the input line again
 }
@@ -135,7 +141,7 @@ func (u *ttyUI) entered(line string) {
 }
 
 func (u *ttyUI) resize() {
-	columns, rows := term.Size(u.out)
+	columns, rows := term.Size(u.outFD)
 	if columns != u.width {
 		u.width = columns
 		_ = u.term.SetSize(columns, rows)
@@ -152,7 +158,7 @@ func (u *ttyUI) close() {
 		_, _ = u.term.Write([]byte("\x1b[2K"))
 		_, _ = u.out.WriteString("\r")
 	}
-	_ = xterm.Restore(int(u.in.Fd()), u.saved)
+	_ = xterm.Restore(u.inFD, u.saved)
 }
 
 // keys passes the terminal's bytes on, except Ctrl-C, which raw mode makes an ordinary byte.

@@ -48,17 +48,15 @@ func Files(in, out, errs *os.File) Streams {
 	s.Colour = s.OutTTY
 	s.CanPrompt = s.InTTY && s.OutTTY
 	if s.OutTTY {
-		s.Width, _ = Size(out)
+		s.Width, _ = Size(int(out.Fd()))
 	}
 	return s
 }
 
-// Size returns the columns and rows of the terminal that w is, or 80 and 24.
-func Size(w io.Writer) (columns, rows int) {
-	if f, ok := w.(*os.File); ok {
-		if c, r, err := xterm.GetSize(int(f.Fd())); err == nil && c > 0 && r > 0 {
-			return max(c, 20), r
-		}
+// Size returns the columns (at least 20) and rows of the terminal with the file descriptor fd, or 80 and 24.
+func Size(fd int) (columns, rows int) {
+	if c, r, err := xterm.GetSize(fd); err == nil && c > 0 && r > 0 {
+		return max(c, 20), r
 	}
 	return 80, 24
 }

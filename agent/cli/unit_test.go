@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lookalong/lookalong/internal/term"
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/client"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestHelp compares every visible command's --help with its golden file. Each fits one screen.
+func TestHelp(t *testing.T) {
+	var walk func(cmd *cobra.Command, path []string)
+	walk = func(cmd *cobra.Command, path []string) {
+		for _, sub := range cmd.Commands() {
+			if !sub.Hidden && sub.Name() != "completion" {
+				walk(sub, append(path[:len(path):len(path)], sub.Name()))
+			}
+		}
+		s, out, errs := term.Test("")
+		args := append(path[:len(path):len(path)], "--help")
+		if cmd.Name() == "exit-codes" || cmd.Name() == "help" {
+			args = append([]string{"help"}, path...)
+		}
+		if code := Main(context.Background(), args, s); code != 0 || errs.Len() > 0 {
+			t.Errorf("%v: exit code %d, stderr %q", args, code, errs)
+		}
+		file := filepath.Join("testdata", "help", strings.Join(append([]string{"lookalong"}, path...), "_")+".golden")
+		if *update {
+			if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(want, out.Bytes()) {
+			t.Errorf("%v differs from %s (%v); go test -update rewrites it:\n%s", args, file, err, out)
+		}
+		if n := strings.Count(out.String(), "\n"); n > 48 {
+			t.Errorf("%v: %d lines do not fit one screen", args, n)
+		}
+	}
+	root := (&app{}).root()
+	walk(root, nil)
+}
+
+func TestFollower(t *testing.T) {
+	var got []string
+	var asked []int64
+	f := newFollower(2, func(after int64) { asked = append(asked, after) }, func(m protocol.ChatMessage) { got = append(got, m.Text) })
+	msg := func(seq int64) protocol.ChatMessage { return protocol.ChatMessage{Seq: seq, Text: fmt.Sprint(seq)} }
+	want := func(what, texts string, questions ...int64) {
+		t.Helper()
+		if strings.Join(got, " ") != texts || fmt.Sprint(asked) != fmt.Sprint(questions) {
+			t.Fatalf("%s: got %v, asked %v; want %s, %v", what, got, asked, texts, questions)
+		}
+		got, asked = nil, nil
+	}
+	f.message(msg(2))
+	want("an old one", "")
+	f.message(msg(3))
+	want("the next", "3")
+	f.message(msg(6))
+	f.message(msg(5))
+	want("a gap, asked once", "", 3)
+	f.page(protocol.ChatPage{Messages: []protocol.ChatMessage{msg(4)}, LastSeq: 8})
+	want("the page closes it, and asks on", "4 5 6", 6)
+	f.page(protocol.ChatPage{Messages: []protocol.ChatMessage{msg(6), msg(7)}, LastSeq: 8})
+	want("overlap", "7", 7)
+	f.page(protocol.ChatPage{LastSeq: 8})
+	want("a page without progress is not asked again", "")
+	f.message(msg(9))
+	want("a gap again", "", 7)
+	f.failed()
+	f.catchUp()
+	want("after a lost answer", "", 7)
+}
+
+func TestPick(t *testing.T) {
+	items := []protocol.QueueItem{{Conversation: "abcdef123"}, {Conversation: "abcdxyz99"}, {Conversation: "abcd"}, {Conversation: "zzzzz"}}
+	for _, c := range []struct {
+		prefix, want string
+		code         int
+	}{
+		{"abcde", "abcdef123", 0}, {"abcd", "abcd", 0}, {"zzzz", "zzzzz", 0}, {"abc", "", exitUsage}, {"none", "", exitFailed},
+	} {
+		got, err := pick(items, c.prefix)
+		var f *fail
+		if string(got.Conversation) != c.want || (err == nil) != (c.code == 0) || errors.As(err, &f) && f.code != c.code {
+			t.Errorf("%s: got %s, %v", c.prefix, got.Conversation, err)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{nil, 0, ""},
+		{context.Canceled, 130, ""},
+		{protocol.Userf(protocol.CodeTaken, "Taken by \x1b[31mAna."), 3, "lookalong: taken by \ufffd[31mAna\nhint: lookalong queue shows who else waits\n"},
+		{&client.StopError{Code: protocol.CloseRevoked, Text: "This device was removed."}, 4, "lookalong: this device was removed\nhint: ask for an invite, then: lookalong login URL < invite\n"},
+		{&client.StopError{Code: protocol.CloseVersion, Text: "Update."}, 1, "lookalong: Update\nhint: lookalong version shows this one\n"},
+		{fmt.Errorf("%w http://x: refused", client.ErrUnreachable), 6, "lookalong: cannot reach the server http://x: refused\nhint: check the address and your network; the server may be down\n"},
+		{&client.LostError{Text: "the server restarts"}, 6, "lookalong: the connection to the server was lost: the server restarts\nhint: try again\n"},
+		{context.DeadlineExceeded, 6, "lookalong: the server did not answer in time\nhint: try again; --verbose shows what happens on the connection\n"},
+		{errors.New("odd"), 1, "lookalong: odd\n"},
+	} {
+		s, _, errs := term.Test("")
+		a := &app{io: s}
+		if code := a.explain(c.err); code != c.code || errs.String() != c.text {
+			t.Errorf("%v: %d %q, want %d %q", c.err, code, errs, c.code, c.text)
+		}
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	key := deviceKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte("S"), 32)))
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "key", key)
+	for _, s := range []string{fmt.Sprint(key), fmt.Sprintf("%+v", struct{ K deviceKey }{key}), fmt.Sprintf("%#v", key), log.String()} {
+		if !strings.Contains(s, "[redacted]") || strings.Contains(s, "83") {
+			t.Errorf("got %s", s)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Second: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m", 125 * time.Minute: "2h 5m", 50 * time.Hour: "2d"} {
+		if got := age(d); got != want {
+			t.Errorf("age(%s) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestJSONIsSafeOnATerminal(t *testing.T) {
+	var b bytes.Buffer
+	in := "\x1b]52\a\u009b\u202e\x7f😀\U000e0041 ok 你"
+	if err := printJSON(&b, map[string]string{"text": in}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.String(), `{"text":"\u001b]52\u0007\u009b\u202e\u007f😀\udb40\udc41 ok 你"}`+"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestRowFitsTheTerminal(t *testing.T) {
+	for _, width := range []int{20, 40, 80, 200} {
+		line := row("abcdef", "非常に長い名前です", "2h 5m", "offline", "12", strings.Repeat("長い\x1b[2J", 100), width)
+		if strings.Contains(line, "\x1b") || term.Columns(line) > max(width, 65) {
+			t.Errorf("width %d: %d columns: %q", width, term.Columns(line), line)
+		}
+	}
+}
+
+func TestCompleteCommand(t *testing.T) {
+	for _, c := range []struct{ in, want string }{{"/sh", "/share "}, {"/s", "/s"}, {"hello", "hello"}, {"/q", "/quit "}, {"/share x", "/share x"}} {
+		if got, pos, ok := completeCommand(c.in, len(c.in)); got != c.want || pos != len(c.want) || !ok {
+			t.Errorf("%q: %q, %d", c.in, got, pos)
+		}
+	}
+}
