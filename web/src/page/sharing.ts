@@ -94,8 +94,10 @@ export class Sharing {
   /** The page is loaded: a share does not survive that, and the customer is told. */
   start(): void {
     addEventListener('pagehide', () => this.leave());
-    addEventListener('pageshow', () => {
+    addEventListener('pageshow', (event) => {
+      if (!event.persisted) return;
       this.#leaving = false; // out of the browser's back-forward cache
+      if (this.#client.model.session !== null) this.#ended('lost');
     });
     if (this.#before.shows) this.#client.update({ notice: { text: this.#client.model.text.endReload, kind: 'warn' } });
     remember('', false);
@@ -157,6 +159,7 @@ export class Sharing {
       return;
     }
     if (session !== null && session.id !== message.session && this.#peer !== null) return; // one at a time
+    if (message.session === this.#over) return; // ended here; the server does not know yet
     const known = session?.id === message.session;
     const agent = message.agent?.name ?? agentName(this.#client.model);
     this.#peerOnline = message.peerOnline === true;

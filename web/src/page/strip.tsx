@@ -66,8 +66,7 @@ function queue(model: Model): string {
   }
   switch (conversation.state) {
     case 'waiting':
-      if (conversation.missed === true) return text.missed;
-      if (team !== null && team.available === 0) return text.nobody;
+      if (team !== null && team.available === 0) return conversation.missed === true ? text.missed : text.nobody;
       if (conversation.position === undefined) return '';
       return conversation.position === 1 ? text.next : text.position(conversation.position);
     case 'closed':

@@ -22,6 +22,7 @@ interface Props {
 }
 
 const PAN_PX = 60;
+const PEER_STATES = ['connecting', 'connected', 'reconnecting', 'stopped', 'picking'];
 
 export function Viewer({ view, canvas }: Props) {
   const { text, state } = view;
@@ -133,9 +134,11 @@ function Facts({ view, live }: { view: View; live: boolean }) {
     <p class="facts">
       {config !== null && <span class="chip">{kinds[config.surface] ?? text.unknown}</span>}
       {state?.path !== undefined && <span class="chip">{state.path === 'direct' ? text.direct : text.relay}</span>}
-      <span class="chip grey" title={text.notCheckedWhy}>
-        {text.notChecked}
-      </span>
+      {view.link === 'open' && PEER_STATES.includes(state?.state ?? '') && (
+        <span class="chip grey" title={text.notCheckedWhy}>
+          {text.notChecked}
+        </span>
+      )}
       {size !== null && (
         <span class="fact">
           {size.width}×{size.height}
