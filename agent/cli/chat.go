@@ -71,6 +71,7 @@ type chat struct {
 	waiting int       // conversations in the queue
 	direct  []directText
 	said    string // the last sentence about the session
+	away    bool   // the connection was lost since it was online last
 	ending  bool   // Ctrl-C or end of input: leaves when everything is stored
 }
 
@@ -294,10 +295,16 @@ func (c *chat) queueChanged(total int) {
 func (c *chat) linkChanged(s client.State, err error) {
 	switch s {
 	case client.Waiting:
-		c.note("Connection lost: %v. Reconnecting; what you write is sent then.", err)
+		if !c.away {
+			c.away = true
+			c.note("Connection lost: %v. Reconnecting; what you write is sent then.", err)
+		}
 	case client.Online:
-		c.note("Connected again.")
-		c.watchQueue()
+		if c.away {
+			c.away = false
+			c.note("Connected again.")
+			c.watchQueue()
+		}
 	}
 	c.draw()
 }

@@ -229,7 +229,7 @@ func (c *chat) showStatus(string) {
 	}
 	c.note("%s", words)
 	if c.status.State == "connected" {
-		c.note("Path %s, round trip %d ms, verification: not checked, viewer pages open: %d.", c.status.Path, c.status.RTT.Milliseconds(), c.ctl.Watched())
+		c.note("Path %s, round trip %.1f ms, verification: not checked, viewer pages open: %d.", c.status.Path, float64(c.status.RTT.Microseconds())/1000, c.ctl.Watched())
 	}
 	c.note("%d waiting in the queue.", c.waiting)
 }

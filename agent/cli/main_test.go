@@ -183,3 +183,13 @@ func cmdCustomer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("customer can't %s", verb)
 	}
 }
+
+// signedIn makes an agent's home in the environment.
+func signedIn(t *testing.T, s *servertest.Server, name string) {
+	t.Helper()
+	t.Setenv("LOOKALONG_HOME", filepath.Join(t.TempDir(), "home"))
+	in, _, errs := term.Test(s.Invite(name, "agent") + "\n")
+	if code := Main(context.Background(), []string{"login", s.URL()}, in); code != 0 {
+		t.Fatalf("login: %s", errs)
+	}
+}

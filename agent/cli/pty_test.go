@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -117,16 +116,6 @@ func (p *terminal) end() int {
 	case <-time.After(20 * time.Second):
 		p.t.Fatalf("the program did not end; the terminal got %q", p.all())
 		return -1
-	}
-}
-
-// signedIn makes an agent's home in the environment.
-func signedIn(t *testing.T, s *servertest.Server, name string) {
-	t.Helper()
-	t.Setenv("LOOKALONG_HOME", filepath.Join(t.TempDir(), "home"))
-	in, _, errs := term.Test(s.Invite(name, "agent") + "\n")
-	if code := Main(context.Background(), []string{"login", s.URL()}, in); code != 0 {
-		t.Fatalf("login: %s", errs)
 	}
 }
 

@@ -64,7 +64,7 @@ var surfaces = map[string]string{
 var reasons = map[string]string{
 	"stopped":      "The customer ended it.",
 	"left":         "The customer closed or reloaded the page.",
-	"agent_ended":  "Ended from here.",
+	"agent_ended":  "It was ended on this side.",
 	"declined":     "The customer said no.",
 	"expired":      "The customer did not answer.",
 	"failed":       "The two computers could not connect.",
