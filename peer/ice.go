@@ -105,9 +105,6 @@ func (connectionChanged) apply(p *Peer) {
 		p.log.Warn("peer session ends: DTLS failed")
 		p.end("failed", false)
 	}
-	if !p.ended && p.cfg.Role == Offerer && p.State() != Connected && p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed {
-		p.restart() // pion has given up and dropped its candidates: without this, nobody would see the path come back
-	}
 	if p.pc.ConnectionState() == webrtc.PeerConnectionStateClosed {
 		p.closedByPeer = true
 		p.end(p.left(), false)

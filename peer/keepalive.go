@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pion/webrtc/v4"
+
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -110,6 +112,8 @@ func (p *Peer) onTick(now time.Time) {
 		if waited >= time.Duration(a.tried+1)*t.ConnectRetry {
 			a.tried++
 			p.restart()
+		} else if p.iceGaveUp() {
+			p.restart()
 		}
 		return
 	case Connected, Reconnecting:
@@ -131,6 +135,8 @@ func (p *Peer) onTick(now time.Time) {
 	if due > a.tried {
 		a.tried = due
 		p.restart()
+	} else if p.State() == Reconnecting && p.iceGaveUp() {
+		p.restart()
 	}
 	if now.Sub(a.pinged) >= t.Ping && p.send.buffered(protocol.ChannelControl) <= calm {
 		a.pinged = now
@@ -142,6 +148,13 @@ func (p *Peer) onTick(now time.Time) {
 		a.statsAt = now
 		p.report()
 	}
+}
+
+// iceGaveUp: pion has dropped its candidates after ICEDisconnected and ICEFailed, so without another restart nobody
+// would see the path come back before the next one is due. An offer that waits for its answer is left alone.
+func (p *Peer) iceGaveUp() bool {
+	return p.cfg.Role == Offerer && p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed &&
+		p.pc.SignalingState() == webrtc.SignalingStateStable
 }
 
 // report tells the path when it changes, and the numbers.

@@ -25,7 +25,7 @@ type negotiation struct {
 	lastOffer   string
 
 	sent    []protocol.SessionCandidate // of the present generation, to repeat them with a repeated offer
-	waiting []protocol.SessionCandidate // arrived before the description that they belong to
+	waiting []protocol.SessionCandidate // before the description that they belong to, or late ones of an earlier generation
 	arrived int                         // candidates in the other end's present generation
 }
 
@@ -118,6 +118,7 @@ func (p *Peer) accept(kind webrtc.SDPType, text string) bool {
 	for _, c := range waiting {
 		candidateArrived{c}.apply(p)
 	}
+	n.waiting = nil // those of an earlier generation
 	return true
 }
 
@@ -160,7 +161,8 @@ func (e answerArrived) apply(p *Peer) {
 	if !p.accept(webrtc.SDPTypeAnswer, e.sdp) {
 		return
 	}
-	if p.State() != Connected && (time.Since(p.nego.made) > staleOffer || p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed) {
+	// While connecting, an old offer is no reason: a restart would race with pion's first start of ICE.
+	if p.State() == Reconnecting && (time.Since(p.nego.made) > staleOffer || p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed) {
 		p.offer(true) // its candidates are gone
 	}
 }
@@ -176,18 +178,15 @@ func (e candidateArrived) apply(p *Peer) {
 		p.log.Warn("candidate left out", "err", err)
 		return
 	}
-	if p.pc.RemoteDescription() == nil {
-		if len(n.waiting) < sdppolicy.MaxCandidates {
-			n.waiting = append(n.waiting, e.c)
-		}
-		return
-	}
 	ufrag := e.c.UsernameFragment
 	if ufrag == "" {
 		ufrag = sdppolicy.Ufrag(e.c.Candidate)
 	}
-	if ufrag != "" && ufrag != n.remoteUfrag {
-		return // of an earlier generation
+	if p.pc.RemoteDescription() == nil || ufrag != "" && ufrag != n.remoteUfrag {
+		if n.waiting = append(n.waiting, e.c); len(n.waiting) > sdppolicy.MaxCandidates {
+			n.waiting = n.waiting[1:]
+		}
+		return
 	}
 	if n.arrived++; n.arrived > sdppolicy.MaxCandidates { //guard:T19
 		return
