@@ -183,6 +183,7 @@ func (c *chat) run(ctx context.Context) error {
 			}
 		},
 		typing:    func(s string) { c.post(func() { c.typesNow(s) }) },
+		edit:      func() { c.post(c.ui.redraw) },
 		interrupt: func() { c.post(c.interrupted) },
 		end:       func() { c.post(c.leave) },
 	})

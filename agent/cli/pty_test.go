@@ -241,3 +241,29 @@ func TestTerminalIsGivenBackAfterAPanic(t *testing.T) {
 		t.Errorf("the terminal stays raw (%v)", err)
 	}
 }
+
+func TestWideCharactersKeepTheInputLine(t *testing.T) {
+	s := servertest.New(t)
+	signedIn(t, s, "Ana")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	eve := s.Customer(servertest.NewCustomerKey())
+	conv := eve.Conversation().Conversation
+	p := run(t, ctx, "chat", string(conv))
+	p.want("online > ")
+	p.keys("你好吗")
+	p.want("你好吗")
+	p.keys("\x7f") // a redraw follows, from the beginning of the line
+	p.want("\r\x1b[")
+	p.want("online > 你好")
+	p.forget()
+	eve.Say(conv, "谢谢")
+	p.want("谢谢")
+	p.want("> 你好")
+	p.keys("\r")
+	servertest.Want(eve, func(m protocol.ChatMessage) bool { return m.Text == "你好" })
+	p.keys("/quit\r")
+	if code := p.end(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

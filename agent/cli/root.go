@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -113,7 +114,17 @@ func (a *app) log() *slog.Logger {
 func logTo(w io.Writer, tty bool) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: slog.LevelDebug}
 	if tty {
-		return slog.New(slog.NewTextHandler(w, opts))
+		return slog.New(slog.NewTextHandler(crlf{w}, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// crlf ends lines also for a terminal in raw mode (chat).
+type crlf struct{ w io.Writer }
+
+func (c crlf) Write(b []byte) (int, error) {
+	if _, err := c.w.Write(bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode"
 
 	xterm "golang.org/x/term"
 
@@ -23,6 +25,7 @@ type ui interface {
 	alert()                   // a sound
 	entered(line string)      // the room has this line now
 	resize()                  // the window may have another size
+	redraw()                  // a key was pressed that edits
 	start(events inputEvents) // begins reading
 	close()                   // gives the terminal back; idempotent
 }
@@ -31,6 +34,7 @@ type ui interface {
 type inputEvents struct {
 	line      func(s string) // one line; returns when the next may be read
 	typing    func(s string) // what the input line holds so far
+	edit      func()         // a key that is not text
 	interrupt func()         // Ctrl-C
 	end       func()         // no more input
 }
@@ -53,6 +57,7 @@ func (u *plainUI) note(line string) { fmt.Fprintln(u.app.io.Err, line) }
 func (u *plainUI) prompt(string)    {}
 func (u *plainUI) entered(string)   {}
 func (u *plainUI) resize()          {}
+func (u *plainUI) redraw()          {}
 func (u *plainUI) close()           {}
 func (u *plainUI) alert() {
 	if u.app.io.ErrTTY {
@@ -80,6 +85,7 @@ type ttyUI struct {
 	term    *xterm.Terminal
 	shown   string // the prompt
 	width   int
+	wide    atomic.Bool // the input line holds more than ASCII; set by the reading goroutine
 	closed  bool
 }
 
@@ -93,7 +99,7 @@ func newTTY(in, out *os.File) (*ttyUI, error) {
 }
 
 func (u *ttyUI) start(ev inputEvents) {
-	keys := &keys{from: u.in, interrupt: ev.interrupt}
+	keys := &keys{from: u.in, interrupt: ev.interrupt, edit: ev.edit}
 	u.term = xterm.NewTerminal(struct {
 		io.Reader
 		io.Writer
@@ -103,6 +109,7 @@ func (u *ttyUI) start(ev inputEvents) {
 		if key == '\t' {
 			return completeCommand(line, pos)
 		}
+		u.wide.Store(key > unicode.MaxASCII || strings.IndexFunc(line, func(r rune) bool { return r > unicode.MaxASCII }) >= 0)
 		ev.typing(line)
 		return "", 0, false
 	}
@@ -113,14 +120,30 @@ func (u *ttyUI) start(ev inputEvents) {
 			if err != nil && err != xterm.ErrPasteIndicator {
 				return
 			}
+			u.wide.Store(false)
 			ev.line(line)
 		}
 	}()
 }
 
-func (u *ttyUI) say(line string)  { fmt.Fprintf(u.term, "%s\n", line) }
-func (u *ttyUI) note(line string) { fmt.Fprintf(u.term, "%s\n", line) }
-func (u *ttyUI) alert()           { _, _ = u.out.WriteString("\a") }
+func (u *ttyUI) say(line string)  { u.write(line + "\n") }
+func (u *ttyUI) note(line string) { u.write(line + "\n") }
+
+// write puts a text above the input line. xterm counts each rune as one column, so after wide characters only a
+// carriage return finds the beginning of the line.
+func (u *ttyUI) write(text string) {
+	if u.wide.Load() {
+		_, _ = u.out.WriteString("\r")
+	}
+	_, _ = u.term.Write([]byte(text))
+}
+
+func (u *ttyUI) redraw() {
+	if u.wide.Load() {
+		u.write("")
+	}
+}
+func (u *ttyUI) alert() { _, _ = u.out.WriteString("\a") }
 
 func (u *ttyUI) prompt(p string) {
 	if p == u.shown {
@@ -131,7 +154,7 @@ func (u *ttyUI) prompt(p string) {
 		return // not started
 	}
 	u.term.SetPrompt(p)
-	_, _ = u.term.Write(nil) // draws the input line again
+	u.write("") // draws the input line again
 }
 
 // entered removes the line as it was typed; the conversation shows it in its own form.
@@ -165,6 +188,7 @@ func (u *ttyUI) close() {
 type keys struct {
 	from      *os.File
 	interrupt func()
+	edit      func()
 }
 
 const ctrlC = 3
@@ -172,13 +196,17 @@ const ctrlC = 3
 func (k *keys) Read(b []byte) (int, error) {
 	for {
 		n, err := k.from.Read(b)
-		out := b[:0]
+		out, edit := b[:0], false
 		for _, c := range b[:n] {
 			if c == ctrlC {
 				k.interrupt()
 				continue
 			}
+			edit = edit || c < ' ' || c == 0x7f
 			out = append(out, c)
+		}
+		if edit {
+			k.edit()
 		}
 		if len(out) > 0 || err != nil {
 			return len(out), err

@@ -176,3 +176,21 @@ func TestCompleteCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestForeignKeyIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	t.Setenv("LOOKALONG_HOME", filepath.Join(t.TempDir(), "home"))
+	a := &app{getenv: os.Getenv}
+	if err := a.save(config{Server: "http://x"}, deviceKey(ed25519.NewKeyFromSeed(make([]byte, 32)))); err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := a.home()
+	if err := os.Chown(filepath.Join(dir, keyFile), 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.load(); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+		t.Errorf("got %v", err)
+	}
+}
