@@ -95,7 +95,7 @@ func (c *command) end(t *testing.T) int {
 func TestChatDirectAndShare(t *testing.T) {
 	s := servertest.New(t)
 	signedIn(t, s, "Ana")
-	eve := supporttest.NewCustomer(t, s)
+	eve := supporttest.NewCustomer(t, s.URL())
 	id := string(eve.Conv)
 	chat := startCommand(t, "chat", id[:6], "--no-open")
 	chat.errs.want(t, "^— "+id[:6]+`\. A line is a message`)
@@ -139,7 +139,7 @@ func TestChatDirectAndShare(t *testing.T) {
 func TestChatAcceptsTheCustomersShare(t *testing.T) {
 	s := servertest.New(t)
 	signedIn(t, s, "Ana")
-	eve := supporttest.NewCustomer(t, s)
+	eve := supporttest.NewCustomer(t, s.URL())
 	chat := startCommand(t, "chat", "--next", "--no-open")
 	chat.errs.want(t, `A line is a message`)
 	st := supporttest.Request[protocol.SessionState](t, eve.Client, protocol.SessionRequest{Conversation: eve.Conv, Picture: true})
@@ -158,7 +158,7 @@ func TestChatAcceptsTheCustomersShare(t *testing.T) {
 func TestSendDirectAndShareCommands(t *testing.T) {
 	s := servertest.New(t)
 	signedIn(t, s, "Ana")
-	eve := supporttest.NewCustomer(t, s)
+	eve := supporttest.NewCustomer(t, s.URL())
 	id := string(eve.Conv)
 	send := startCommand(t, "send", id[:6], "--direct", "--json", "just", "us")
 	eve.Accept(t)
@@ -174,7 +174,7 @@ func TestSendDirectAndShareCommands(t *testing.T) {
 	supporttest.Want(eve.Events, "the goodbye", func(reason string) bool { return reason == "agent_ended" })
 
 	// share ends with the picture, without an error once there was one.
-	eve2 := supporttest.NewCustomer(t, s)
+	eve2 := supporttest.NewCustomer(t, s.URL())
 	share := startCommand(t, "share", string(eve2.Conv), "--no-open")
 	eve2.Accept(t)
 	supporttest.OpenPage(t, share.out.want(t, `^(http://127\.0\.0\.1:\S+)$`))

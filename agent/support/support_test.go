@@ -69,7 +69,7 @@ func state(s string) func(Status) bool { return func(st Status) bool { return st
 
 func TestShare(t *testing.T) {
 	s := servertest.New(t)
-	c := supporttest.NewCustomer(t, s)
+	c := supporttest.NewCustomer(t, s.URL())
 	a := newAgent(t, s, c.Conv)
 
 	// Asked, answered, connected.
@@ -188,7 +188,7 @@ func TestShare(t *testing.T) {
 
 func TestCustomerShares(t *testing.T) {
 	s := servertest.New(t)
-	c := supporttest.NewCustomer(t, s)
+	c := supporttest.NewCustomer(t, s.URL())
 	a := newAgent(t, s, c.Conv)
 	st := supporttest.Request[protocol.SessionState](t, c.Client, protocol.SessionRequest{Conversation: c.Conv, Picture: true})
 	ready := supporttest.Want(c.Events, "the program's own yes", func(m protocol.SessionState) bool { return m.Session == st.Session && m.State == "connecting" })
@@ -207,7 +207,7 @@ func TestCustomerShares(t *testing.T) {
 
 func TestDeclined(t *testing.T) {
 	s := servertest.New(t)
-	c := supporttest.NewCustomer(t, s)
+	c := supporttest.NewCustomer(t, s.URL())
 	a := newAgent(t, s, c.Conv)
 	asked := make(chan error, 2)
 	a.ctl.Connect(func(err error) { asked <- err })
@@ -231,7 +231,7 @@ func TestDeclined(t *testing.T) {
 
 func TestProgramEndsPolitely(t *testing.T) {
 	s := servertest.New(t)
-	c := supporttest.NewCustomer(t, s)
+	c := supporttest.NewCustomer(t, s.URL())
 	a := newAgent(t, s, c.Conv)
 	asked := make(chan error, 1)
 	a.ctl.Connect(func(err error) { asked <- err })

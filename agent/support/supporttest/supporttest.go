@@ -17,7 +17,6 @@ import (
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
-	"github.com/lookalong/lookalong/signaling/servertest"
 )
 
 // Patience is how long a step waits for what must come.
@@ -153,9 +152,9 @@ func (c *Customer) signal(msg any) {
 	}
 }
 
-func NewCustomer(t *testing.T, s *servertest.Server) *Customer {
+func NewCustomer(t *testing.T, url string) *Customer {
 	c := &Customer{Events: NewEvents(t)}
-	c.Client = Connect(t, client.Config{URL: s.URL(), Role: "native", OnMessage: func(msg any) {
+	c.Client = Connect(t, client.Config{URL: url, Role: "native", OnMessage: func(msg any) {
 		switch m := msg.(type) {
 		case protocol.SessionOffer, protocol.SessionCandidate:
 			c.signal(msg)
