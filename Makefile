@@ -55,10 +55,10 @@ test-e2e:
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 12m ./e2e/...
 
 bench: ## figures for chat, picture and memory, each beside a reference
-	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 20m -run '^$$' -bench . -benchtime 1x ./e2e/bench
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 20m -run "^$$" -bench . -benchtime 1x ./e2e
 
 screenshots: ## the pictures in docs/, from the real programs
-	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go run ./e2e/screenshots
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -tags pictures -count=1 -run TestPictures ./e2e
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each

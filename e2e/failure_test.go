@@ -71,12 +71,19 @@ func TestReloadInMidShare(t *testing.T) {
 	x.c.Gone("button", "Stop sharing")
 	v.WaitPage("The customer closed or reloaded the page.")
 	x.c.Click("button", "Share my screen")
-	pictures(x.chat.viewer(), "pictures after the reload", 3)
+	pictures(v, "pictures after the reload, in the viewer that is open", 3)
 }
 
+// TestPermissionRefused uses a browser of its own, in which the person always says no.
 func TestPermissionRefused(t *testing.T) {
-	x := newShared(t)
-	x.profile.Deny(t, x.s.url(), "display-capture")
+	b, err := browser.Start(browser.Options{Flags: map[string]any{"use-fake-ui-for-media-stream": "deny", "auto-select-tab-capture-source-by-title": ""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	s := newSite(t)
+	s.b = b
+	x := sharedOn(t, s)
 	x.c.Click("button", "Share my screen")
 	x.c.WaitPage("Nothing was chosen, so nothing is shared.")
 	x.chat.wants("refused")

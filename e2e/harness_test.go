@@ -175,6 +175,7 @@ type site struct {
 	dir  string
 	addr string
 	args []string
+	b    *browser.Browser // the customers'
 }
 
 func freePort(t testing.TB) string {
@@ -190,8 +191,8 @@ func freePort(t testing.TB) string {
 // newSite starts a server on free ports with an empty data folder.
 func newSite(t testing.TB, flags ...string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), addr: freePort(t)}
-	s.args = append([]string{"serve", "--listen", s.addr, "--turn-listen", freePort(t), "--data", s.dir + "/data", "--log-level", "debug"}, flags...)
+	s := &site{t: t, dir: t.TempDir(), addr: freePort(t), b: chromium}
+	s.args = append([]string{"serve", "--listen", s.addr, "--turn-listen", freePort(t), "--data", s.dir + "/data", "--log-level", "info"}, flags...)
 	s.up()
 	return s
 }
@@ -219,16 +220,23 @@ type agent struct {
 	home string
 }
 
-// newAgent invites and logs in an agent.
-func (s *site) newAgent(name string) *agent {
+// invite makes an invite.
+func (s *site) invite(name string) string {
 	s.t.Helper()
 	inv := start(s.t, nil, "lookalong-signaling", "invite", "--name", name, "--data", s.dir+"/data")
 	if code := inv.wait(); code != 0 {
 		s.t.Fatalf("invite: %d %s", code, inv.err)
 	}
+	return strings.TrimSpace(inv.out.String())
+}
+
+// newAgent invites and logs in an agent.
+func (s *site) newAgent(name string) *agent {
+	s.t.Helper()
+	invite := s.invite(name)
 	a := &agent{t: s.t, s: s, home: s.t.TempDir() + "/lookalong"}
 	login := a.start("login", s.url())
-	login.say(strings.TrimSpace(inv.out.String()))
+	login.say(invite)
 	login.in.Close()
 	if code := login.wait(); code != 0 {
 		s.t.Fatalf("login: %d %s%s", code, login.out, login.err)
@@ -268,7 +276,7 @@ func (p *program) viewer() *browser.Page {
 // customer opens the customer's page in a browser of their own.
 func (s *site) customer() (*browser.Profile, *browser.Page) {
 	s.t.Helper()
-	profile := chromium.Profile(s.t)
+	profile := s.b.Profile(s.t)
 	page := profile.Open(s.t, "customer", s.url())
 	page.Show(browser.Look{Width: 1100, Height: 760})
 	page.Wait("textbox", "Message")

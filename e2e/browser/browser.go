@@ -62,7 +62,7 @@ func Start(o Options) (*Browser, error) {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(o.Width, o.Height),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("lang", "en-US"),
+		chromedp.Flag("screen-info", "{1920x1200}"), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("lang", "en-US"),
 		chromedp.Flag("disable-features", "Translate,MediaRouter,OptimizationHints"),
 		chromedp.Flag("auto-select-tab-capture-source-by-title", PatternTitle),
 	)
@@ -116,7 +116,43 @@ func (b *Browser) Profile(t testing.TB) *Profile {
 // Open opens a tab with a page.
 func (p *Profile) Open(t testing.TB, name, url string) *Page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(p.ctx)
+	return p.open(t, name, url)
+}
+
+// OpenWindow opens a page in a window of its own whose content has exactly this size: what a capture of it gives.
+func (p *Profile) OpenWindow(t testing.TB, name, url string, width, height int) *Page {
+	t.Helper()
+	page := p.open(t, name, url, chromedp.WithNewWindow(true))
+	ctx, cancel := context.WithTimeout(page.ctx, Patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		w, err := cdp.Call(ctx, t, cdpbrowser.GetWindowForTarget, cdpbrowser.GetWindowForTargetParams{})
+		if err != nil {
+			return err
+		}
+		// Bars of the browser's own may take some of it: what is missing is added.
+		for extra, tries := 0, 0; tries < 20; tries++ {
+			if _, err = cdp.Call(ctx, t, cdpbrowser.SetContentsSize, cdpbrowser.SetContentsSizeParams{WindowID: w.WindowID, Width: int64(width), Height: int64(height + extra)}); err != nil {
+				return err
+			}
+			time.Sleep(pollEvery)
+			h, err := chromedp.Evaluate[int]("innerHeight")(ctx, t)
+			if err != nil || h == height {
+				return err
+			}
+			extra += height - h
+		}
+		return errors.New("the window does not take its size")
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func (p *Profile) open(t testing.TB, name, url string, opts ...chromedp.ContextOption) *Page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(p.ctx, opts...)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as the context of its first action
 		t.Fatal(err)
@@ -226,14 +262,16 @@ func (p *Page) Screenshot(path string) {
 	}
 }
 
-// Deny makes the browser refuse a permission, such as display-capture, to an origin in this profile.
-func (p *Profile) Deny(t testing.TB, origin, name string) {
-	t.Helper()
-	c := chromedp.FromContext(p.ctx)
-	_, err := chromedp.CallBrowser(p.ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
-		Permission: &cdpbrowser.PermissionDescriptor{Name: name}, Setting: cdpbrowser.PermissionSettingDenied, Origin: origin, BrowserContextID: c.BrowserContextID,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+// Place moves the page's window; for pictures of a whole screen.
+func (p *Page) Place(left, top int) {
+	p.t.Helper()
+	p.do("place the window", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		w, err := cdp.Call(ctx, t, cdpbrowser.GetWindowForTarget, cdpbrowser.GetWindowForTargetParams{})
+		if err != nil {
+			return err
+		}
+		l, tp := int64(left), int64(top)
+		_, err = cdp.Call(ctx, t, cdpbrowser.SetWindowBounds, cdpbrowser.SetWindowBoundsParams{WindowID: w.WindowID, Bounds: &cdpbrowser.Bounds{Left: &l, Top: &tp}})
+		return err
+	}))
 }
