@@ -131,7 +131,7 @@ function MessageRow({
           )}
         </p>
         {row.mark === 'failed' && (
-          <p class="failed">
+          <p class="retry">
             {row.direct ? text.directOffer : row.failed}
             <button
               type="button"

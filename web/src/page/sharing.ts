@@ -255,7 +255,7 @@ export class Sharing {
   // ---- the peer
 
   #connect(message: SessionState, agent: string): void {
-    this.#client.update({ session: fresh(message.session, 'connecting', agent, false), prompt: null });
+    this.#client.update({ session: fresh(message.session, 'connecting', agent, false), prompt: null, notice: null });
     remember(message.session, false);
     this.#peer = new Peer(message, {
       signal: (out) => this.#client.socket?.send(out) === true,
