@@ -77,11 +77,16 @@ func (c *chat) send(text string) {
 			_, words, _ := c.app.meaning(err)
 			c.note("Not sent: %s. “%s”", words, text)
 		}
-		if c.ending && c.sending == 0 {
-			c.finish(nil)
-		}
+		c.settle()
 		c.draw()
 	})
+}
+
+// settle leaves, once that was asked for and everything is stored or delivered.
+func (c *chat) settle() {
+	if c.ending && c.sending == 0 && len(c.direct) == 0 {
+		c.finish(nil)
+	}
 }
 
 // directText is a direct message that waits for a connection, or for the customer's receipt.
@@ -145,6 +150,7 @@ func (c *chat) directReceived(id protocol.RequestID) {
 			break
 		}
 	}
+	c.settle()
 	c.draw()
 }
 
@@ -158,6 +164,7 @@ func (c *chat) dropDirect() {
 		}
 	}
 	c.direct = nil
+	c.settle()
 }
 
 func (c *chat) share(string) {
@@ -228,7 +235,10 @@ func (c *chat) showStatus(string) {
 		words = "No picture and no direct connection."
 	}
 	c.note("%s", words)
-	if c.status.State == "connected" {
+	switch {
+	case c.status.State == "connected" && (c.status.Path == "" || c.status.RTT == 0):
+		c.note("The path is not measured yet. Verification: not checked.")
+	case c.status.State == "connected":
 		c.note("Path %s, round trip %.1f ms, verification: not checked, viewer pages open: %d.", c.status.Path, float64(c.status.RTT.Microseconds())/1000, c.ctl.Watched())
 	}
 	c.note("%d waiting in the queue.", c.waiting)
@@ -296,16 +306,14 @@ func (c *chat) leave() {
 		return
 	}
 	c.ending = true
-	if c.sending == 0 {
-		c.finish(nil)
-		return
+	if c.settle(); !c.over {
+		c.note("Waiting until your last message is stored or delivered. Ctrl-C leaves at once.")
 	}
-	c.note("Waiting until your last message is stored. Ctrl-C leaves at once.")
 }
 
 // interrupted is Ctrl-C: once it leaves politely, twice at once.
 func (c *chat) interrupted() {
-	if c.ending || c.sending == 0 {
+	if c.ending || c.sending+len(c.direct) == 0 {
 		if c.mine() && !c.ending {
 			c.note("Left. %s stays yours for a minute; /release gives it back.", short(c.id))
 		}

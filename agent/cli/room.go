@@ -130,6 +130,7 @@ func (r *room) withSessions(ctx context.Context, viewerPort int) {
 		defer close(r.ctlDone)
 		_ = r.ctl.Run(run) // ends with the room
 	}()
+	r.ctl.Adopt(r.state.Session)
 }
 
 // close ends a live session with a goodbye, then the connection. The claim stays for another minute.

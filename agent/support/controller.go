@@ -159,6 +159,22 @@ func (c *Controller) Online() {
 	})
 }
 
+// Adopt looks at a session that was there before this controller: what the customer asked for meanwhile is accepted.
+func (c *Controller) Adopt(id protocol.SessionID) {
+	c.post(func(c *Controller) {
+		if id == "" || c.status.Live() {
+			return
+		}
+		c.cfg.Signaling.Ask(protocol.SessionAccept{Session: id}, func(reply any, _ error) {
+			c.post(func(c *Controller) {
+				if st, ok := reply.(protocol.SessionState); ok {
+					c.handle(st)
+				} // else it is answered already, or another program's
+			})
+		})
+	})
+}
+
 // Share asks to see the screen: with a new session, or within the live one. done gets nil once the customer was
 // asked (or the picture is there already), ErrBusy, or the server's refusal.
 func (c *Controller) Share(done func(error)) { c.post(func(c *Controller) { c.share(done) }) }

@@ -109,7 +109,14 @@ func (c *Controller) OpenViewer() (url string, port int, err error) {
 			c.post(func(c *Controller) { c.onPainted(frame, atMs) })
 		},
 		OnKeyframe: func() { c.post((*Controller).askKey) },
-		OnPages:    func(int) { c.post((*Controller).tellViewer) },
+		OnPages: func(open int) {
+			c.post(func(c *Controller) {
+				if open == 0 {
+					c.codecs = nil // the next session's picture waits for a page again
+				}
+				c.tellViewer()
+			})
+		},
 	})
 	if err != nil {
 		return "", 0, err

@@ -119,7 +119,10 @@ func (s Status) Sentence() string {
 	case s.Cause != "":
 		return "No picture. " + known(causes, s.Cause)
 	}
-	return "Connected directly (" + path(s.Path) + "). Nothing is shown."
+	if s.Path == "relay" {
+		return "Connected through the relay. Nothing is shown."
+	}
+	return "Connected to the customer's computer. Nothing is shown."
 }
 
 func known(words map[string]string, key string) string {
@@ -134,11 +137,4 @@ func surface(s string) string {
 		return w
 	}
 	return "something"
-}
-
-func path(p string) string {
-	if p == "relay" {
-		return "through the relay"
-	}
-	return "computer to computer"
 }
