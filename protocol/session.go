@@ -102,12 +102,13 @@ type SessionEnd struct {
 	Type    string    `json:"type"`
 	ID      RequestID `json:"id" v:"max=64"`
 	Session SessionID `json:"session" v:"max=64"`
-	Reason  string    `json:"reason" v:"enum=stopped|left|failed|lost|agent_ended|not_possible"`
+	Reason  string    `json:"reason" v:"enum=stopped|refused|left|failed|lost|agent_ended|not_possible"`
 }
 
 // EndReasons lists why a session can end.
 var EndReasons = []string{
 	"stopped",      // the customer ended it
+	"refused",      // the customer chose nothing to show, or their browser refused
 	"left",         // the customer closed or reloaded the page
 	"agent_ended",  // the agent ended it
 	"declined",     // the other side said no

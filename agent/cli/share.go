@@ -106,7 +106,11 @@ func runShare(ctx context.Context, o *shareOptions) error {
 
 // noPicture is how share ends when the customer's picture does.
 func noPicture(s support.Status, shown bool) error {
-	switch s.Cause {
+	cause := s.Cause
+	if s.Reason == "refused" || s.Reason == "declined" {
+		cause = s.Reason
+	}
+	switch cause {
 	case "declined", "dismissed", "refused":
 		if !shown {
 			return &fail{exitDeclined, "the customer said no, or chose nothing to show", ""}

@@ -220,7 +220,7 @@ func (c *Controller) end(reason string) {
 // sayEnd tells the server; it may know already.
 func (c *Controller) sayEnd(reason string) {
 	switch reason {
-	case "stopped", "left", "failed", "lost", "agent_ended", "not_possible":
+	case "stopped", "refused", "left", "failed", "lost", "agent_ended", "not_possible":
 	default:
 		reason = "agent_ended"
 	}

@@ -63,6 +63,7 @@ var surfaces = map[string]string{
 // reasons says why a session ended, to the agent.
 var reasons = map[string]string{
 	"stopped":      "The customer ended it.",
+	"refused":      "The customer chose nothing to show, or their browser refused.",
 	"left":         "The customer closed or reloaded the page.",
 	"agent_ended":  "It was ended on this side.",
 	"declined":     "The customer said no.",
@@ -80,7 +81,7 @@ var causes = map[string]string{
 	"dismissed":     "The customer closed the choice without choosing.",
 	"timeout":       "The customer did not answer.",
 	"source_closed": "The customer closed what was shown.",
-	"refused":       "The customer's browser or system refused.",
+	"refused":       "The customer chose nothing to show, or their browser refused.",
 	"not_possible":  "The customer's device or browser can't share its screen.",
 	"failed":        "The customer's browser could not make a picture.",
 	"ended":         "The session ended.",

@@ -102,7 +102,7 @@ func whileOff(c Consent, e Event, nowMs int64) (Consent, []Effect) {
 		return c, []Effect{"prompt", "tell:asked"}
 	case EvClick:
 		c.State = Picking
-		return c, []Effect{"capture"}
+		return c, []Effect{"capture", "tell:picking"}
 	case EvCaptured:
 		return c, []Effect{"discard"}
 	}

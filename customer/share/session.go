@@ -317,7 +317,7 @@ func (a *app) onPeer(st peer.State, reason string) {
 // endSession ends the session from this side and tells the server.
 func (a *app) endSession(reason string) {
 	told := reason
-	if !slices.Contains([]string{"stopped", "left", "failed", "lost", "agent_ended", "not_possible"}, told) {
+	if !slices.Contains([]string{"stopped", "refused", "left", "failed", "lost", "agent_ended", "not_possible"}, told) {
 		told = "failed"
 	}
 	if a.sess.id != "" {

@@ -85,7 +85,7 @@ function whileOff(c: Consent, event: Event, nowMs: number): [Consent, Effect[]] 
       return [{ ...c, state: 'asked', promptMs: nowMs, asksMs: [...recent, nowMs] }, ['prompt', 'tell:asked']];
     }
     case 'click':
-      return [{ ...c, state: 'picking' }, ['capture']];
+      return [{ ...c, state: 'picking' }, ['capture', 'tell:picking']];
     case 'captured':
       return [c, ['discard']];
     default:

@@ -811,12 +811,12 @@ export interface SessionEnd {
   readonly type: 'session.end';
   readonly id: string;
   readonly session: string;
-  readonly reason: 'stopped' | 'left' | 'failed' | 'lost' | 'agent_ended' | 'not_possible';
+  readonly reason: 'stopped' | 'refused' | 'left' | 'failed' | 'lost' | 'agent_ended' | 'not_possible';
 }
 export const SessionEndFields: Fields = {
   id: { t: 'string', max: 64 },
   session: { t: 'string', max: 64 },
-  reason: { t: 'string', enum: ['stopped', 'left', 'failed', 'lost', 'agent_ended', 'not_possible'] },
+  reason: { t: 'string', enum: ['stopped', 'refused', 'left', 'failed', 'lost', 'agent_ended', 'not_possible'] },
 };
 
 /** ConsentAsk asks the customer for a grant within a session; the customer's page decides. */

@@ -57,6 +57,7 @@ export function consentNotice(cause: string, text: Text): Notice | null {
 export function sessionNotice(reason: string, agent: string, text: Text, current: Notice | null): Notice | null {
   switch (reason) {
     case 'stopped':
+    case 'refused':
     case 'not_possible':
       return current;
     case 'left':

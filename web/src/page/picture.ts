@@ -224,7 +224,7 @@ export class Picture {
     } as ConsentState; // state and cause come from the effects of core/consent.ts alone
     if (session === '') this.#untold.push(message);
     else this.#client.socket?.send(message);
-    if (state === 'off') this.#client.sharing.pictureOff();
+    if (state === 'off') this.#client.sharing.pictureOff(cause);
     if (state === 'on') this.#client.sharing.pictureOn();
   }
 }

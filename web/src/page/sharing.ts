@@ -204,11 +204,11 @@ export class Sharing {
   }
 
   /** The picture is off. A session that was only asked for its sake, and never had one, goes with it. */
-  pictureOff(): void {
+  pictureOff(cause: string): void {
     const session = this.#client.model.session;
     if (session === null) return;
     this.#keep(false);
-    if (session.id === this.#mine) this.#end('stopped', null);
+    if (session.id === this.#mine) this.#end(cause === 'refused' ? cause : 'stopped', null);
     else if (session.phase === 'requested' && !this.#asking) this.#decline(session.id);
   }
 
@@ -243,7 +243,7 @@ export class Sharing {
       this.#asking = false;
       if (answer?.type === 'session.state') {
         if (picture && this.#client.model.consent.state !== 'on') this.#mine = answer.session;
-        if (picture && this.#client.model.consent.state === 'off') this.pictureOff(); // dismissed meanwhile
+        if (picture && this.#client.model.consent.state === 'off') this.pictureOff('refused'); // dismissed meanwhile
         return;
       }
       const text = answer?.type === 'error' ? answer.text : this.#client.model.text.shareOffline;
@@ -339,7 +339,7 @@ export class Sharing {
     this.#client.update({ notice: next });
   }
 
-  #end(reason: 'stopped', notice: Notice | null): void {
+  #end(reason: 'stopped' | 'refused', notice: Notice | null): void {
     const session = this.#client.model.session;
     if (session === null) return;
     this.picture.detach(); // here first
