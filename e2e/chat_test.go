@@ -59,7 +59,9 @@ func TestReloadKeepsEverything(t *testing.T) {
 	c.WaitPage("Ana")
 	c.Go("about:blank")
 	chat.say("while you were away")
-	chat.until("the message to be stored", func() bool { return strings.Contains(ana.run("history", "--json", conversation(t, ana)), "while you were away") })
+	chat.until("the message to be stored", func() bool {
+		return strings.Contains(ana.run("history", "--json", conversation(t, ana)), "while you were away")
+	})
 	c = profile.Open(t, "customer again", s.url())
 	c.WaitText("log", "Conversation", "while you were away")
 	log := c.Text("log", "Conversation")

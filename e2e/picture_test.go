@@ -42,6 +42,7 @@ func (x *shared) share() *browser.Page {
 	x.c.Click("button", "Share my screen")
 	v := x.chat.viewer()
 	pictures(v, "the first pictures", 3)
+	x.pattern.Size(1280, 720) // the browser's own bar above a shared tab has taken some of it
 	return v
 }
 
@@ -76,9 +77,10 @@ func still(v *browser.Page) int {
 func TestThePictureItself(t *testing.T) {
 	x := newShared(t)
 	v := x.share()
-	if p := pictures(v, "more pictures", 5); p.Width != 1280 || p.Height != 720 {
-		t.Errorf("the viewer shows %v, want the tab's 1280×720", p)
-	}
+	v.Until("the tab's own size", func() bool {
+		p := pictures(v, "more pictures", 5)
+		return p.Width == 1280 && p.Height == 720
+	})
 	x.c.WaitPage("Ana can see: Tab")
 	x.c.WaitPage("Never open your bank")
 	x.c.WaitPage("Not checked")

@@ -166,7 +166,7 @@ func sendDirect(ctx context.Context, o *sendOptions) error {
 func endOf(s support.Status, shown bool) error {
 	text := fmt.Sprint(strings.ToLower(s.Sentence()[:1]), strings.TrimSuffix(s.Sentence()[1:], "."))
 	switch s.Reason {
-	case "declined":
+	case "declined", "refused":
 		return &fail{exitDeclined, text, ""}
 	case "expired", "failed", "lost":
 		return &fail{exitUnreachable, text, "ask in the chat, then try again"}

@@ -123,9 +123,14 @@ func (p *Profile) Open(t testing.TB, name, url string) *Page {
 func (p *Profile) OpenWindow(t testing.TB, name, url string, width, height int) *Page {
 	t.Helper()
 	page := p.open(t, name, url, chromedp.WithNewWindow(true))
-	ctx, cancel := context.WithTimeout(page.ctx, Patience)
-	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	page.Size(width, height)
+	return page
+}
+
+// Size gives the content of the page's own window exactly this size, whatever bars the browser shows above it.
+func (p *Page) Size(width, height int) {
+	p.t.Helper()
+	p.do("size the window", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		w, err := cdp.Call(ctx, t, cdpbrowser.GetWindowForTarget, cdpbrowser.GetWindowForTargetParams{})
 		if err != nil {
 			return err
@@ -137,17 +142,16 @@ func (p *Profile) OpenWindow(t testing.TB, name, url string, width, height int) 
 			}
 			time.Sleep(pollEvery)
 			h, err := chromedp.Evaluate[int]("innerHeight")(ctx, t)
-			if err != nil || h == height {
+			if err != nil {
 				return err
+			}
+			if h == height {
+				return nil
 			}
 			extra += height - h
 		}
 		return errors.New("the window does not take its size")
 	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return page
 }
 
 func (p *Profile) open(t testing.TB, name, url string, opts ...chromedp.ContextOption) *Page {
