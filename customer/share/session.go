@@ -13,7 +13,7 @@ import (
 )
 
 // goneAfter is how long the path may be silent when the server says that the agent's program is gone too.
-const goneAfter = 15 * time.Second
+const goneAfter = 10 * time.Second
 
 // session is the live peer session of this program.
 type session struct {

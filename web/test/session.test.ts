@@ -26,9 +26,9 @@ test('silence', () => {
   const cases: [number, boolean, string][] = [
     [2_999, false, 'fine'],
     [3_000, false, 'silent'],
-    [15_000, false, 'silent'],
-    [14_999, true, 'silent'],
-    [15_000, true, 'gone'],
+    [10_000, false, 'silent'],
+    [9_999, true, 'silent'],
+    [10_000, true, 'gone'],
     [119_999, false, 'silent'],
     [120_000, false, 'lost'],
     [120_000, true, 'lost'],
