@@ -70,7 +70,7 @@ type app struct {
 	unstored  int  // posts without an answer
 	noInput   bool // the input has ended
 	wasOnline bool
-	wanted    bool // --share was not done yet
+	wanted    bool // /share or --share was not done yet; only while the consent is Off
 	quit      error
 
 	sess    *session
@@ -80,6 +80,7 @@ type app struct {
 	source  capture.Source // opened, not started yet
 	pic     *picture
 	told    protocol.ConsentState
+	directs []time.Time // questions for a direct connection within the window of asksWindowMs
 }
 
 // run is the whole life of the command.

@@ -35,12 +35,9 @@ func (a *app) command(word, text string) {
 	problem := ""
 	switch word {
 	case "share":
-		a.wanted = true
-		a.shareIfWanted()
-		if a.wanted {
-			problem = "An agent joins first; then the picture is shared."
-		}
+		problem = a.share()
 	case "stop":
+		a.wanted = false
 		a.step(EvStop)
 	case "allow":
 		if a.sess.asked() && !a.sess.picture {
@@ -50,12 +47,14 @@ func (a *app) command(word, text string) {
 			a.step(EvExtend)
 		}
 	case "deny":
+		a.wanted = false
 		if a.sess.asked() && !a.sess.picture {
 			a.decline()
 		} else {
 			a.step(EvDeny)
 		}
 	case "hangup":
+		a.wanted = false
 		if a.sess != nil {
 			a.endSession("stopped")
 		}
@@ -69,6 +68,23 @@ func (a *app) command(word, text string) {
 	if problem != "" {
 		a.out.say(Output{Event: "error", Text: problem}, problem)
 	}
+}
+
+// share is the customer's own wish to be seen: now, as the yes to an open question, or as soon as an agent is there.
+func (a *app) share() (problem string) {
+	switch a.consent.State {
+	case Asked:
+		a.step(EvClick)
+		return ""
+	case Picking, On:
+		return "The picture is shared already. /stop ends it."
+	}
+	a.wanted = true
+	a.shareIfWanted()
+	if a.wanted {
+		return "An agent joins first; then the picture is shared."
+	}
+	return ""
 }
 
 func (a *app) direct(text string) (problem string) {

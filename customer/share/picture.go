@@ -64,6 +64,9 @@ func (a *app) step(e Event) {
 		now := time.Now()
 		var effects []Effect
 		a.consent, effects = Step(a.consent, e, now.UnixMilli())
+		if a.consent.State != Off {
+			a.wanted = false // one wish is one share: a later one needs a yes of its own
+		}
 		for _, f := range effects {
 			a.effect(f, e, now)
 		}
@@ -201,7 +204,6 @@ func (a *app) tellConsent() {
 // shareIfWanted is the customer's own click, as soon as it can be done.
 func (a *app) shareIfWanted() {
 	if a.wanted && a.conv.State == "claimed" && a.consent.State == Off && (a.sess == nil || a.sess.peer != nil) {
-		a.wanted = false
 		a.step(EvClick)
 	}
 }

@@ -118,8 +118,15 @@ func (a *app) onSession(m protocol.SessionState) {
 		a.answer()
 		return
 	}
+	if a.sess.id == "" && m.State == "requested" && m.By == "agent" {
+		a.crossed(m)
+		return
+	}
 	if a.sess.id != m.Session {
 		return
+	}
+	if m.State != "requested" && a.sess.by == "agent" && !a.sess.answered {
+		return // only the customer's own yes connects, never the server's word //guard:T22
 	}
 	a.noteSession(m)
 	if m.State == "requested" {
@@ -166,6 +173,10 @@ func (a *app) answer() {
 		return
 	}
 	if !a.o.AcceptPeer {
+		if a.muted(time.Now()) {
+			a.decline()
+			return
+		}
 		a.out.say(Output{Event: "asked", Session: string(a.sess.id), Name: a.sess.agent, State: "direct"},
 			fmt.Sprintf("Agent “%s” asks for a direct connection for messages that the server can't see. Your computers will see each other's network address. Answer /allow or /deny.", a.sess.agent))
 		if !a.out.s.CanPrompt {
@@ -174,6 +185,26 @@ func (a *app) answer() {
 		return
 	}
 	a.accept()
+}
+
+// muted counts the questions for a direct connection; too many are declined without one, as those to be seen are.
+func (a *app) muted(now time.Time) bool {
+	a.directs = slices.DeleteFunc(a.directs, func(at time.Time) bool { return now.Sub(at) >= asksWindowMs*time.Millisecond })
+	if len(a.directs) >= asksMax { //guard:T23
+		return true
+	}
+	a.directs = append(a.directs, now)
+	return false
+}
+
+// crossed takes an agent's request that the server had before ours, which it refuses then. The customer's own wish
+// to be seen is the yes to it.
+func (a *app) crossed(m protocol.SessionState) {
+	a.sess.id, a.sess.by, a.sess.picture = m.Session, m.By, m.Picture
+	a.noteSession(m)
+	a.say(m.State, "", "")
+	a.accept()
+	a.tellConsent()
 }
 
 func (a *app) accept() {
@@ -213,6 +244,9 @@ func (a *app) request() {
 	s := a.sess
 	a.client.Ask(protocol.SessionRequest{Conversation: a.conv.Conversation, Picture: true}, func(reply any, err error) {
 		a.box.post(func(a *app) {
+			if a.sess == s && s.by == "agent" {
+				return // refused: the agent's request was first, and is accepted
+			}
 			if a.sess != s {
 				if st, ok := reply.(protocol.SessionState); ok { // stopped meanwhile
 					a.client.Ask(protocol.SessionEnd{Session: st.Session, Reason: "stopped"}, func(any, error) {})
