@@ -10,7 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-const maxDepth = 8 // of nested JSON values (security.md T09)
+const (
+	maxDepth = 8   // of nested JSON values (security.md T09)
+	maxKey   = 64  // bytes of one key; ours are shorter
+	maxKeys  = 256 // different keys of a message, those of nested objects included
+)
 
 // Unknown is what Decode returns for a type that it does not know, where unknown types are only counted.
 type Unknown struct{ Type string }
@@ -67,7 +71,8 @@ func Decode(data []byte, from Sender) (any, error) {
 	if err := json.Unmarshal(data, v.Interface()); err != nil {
 		return nil, bad(row.Type, head.ID, "a field has the wrong type")
 	}
-	if reason := checkLimits(v.Elem(), strict); reason != "" {
+	// A peer may be newer and send more, but never a value that is not one of the known: it is shown to people.
+	if reason := checkLimits(v.Elem(), strict || from&Peer != 0); reason != "" {
 		return nil, bad(row.Type, head.ID, reason)
 	}
 	return v.Elem().Interface(), nil
@@ -106,6 +111,9 @@ func walk(data []byte) (keys map[string]bool, reason string) {
 					return "duplicate key"
 				}
 				seen[key] = true
+				if len(key) > maxKey || len(keys) >= maxKeys { // each path is kept: bound what a stranger can make us hold
+					return "too many keys, or one that is too long" //guard:T09
+				}
 				sub := key
 				if path != "" {
 					sub = path + "." + key

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -158,9 +159,11 @@ func Encode(msg any) []byte {
 	v := reflect.New(reflect.TypeOf(msg)).Elem()
 	v.Set(reflect.ValueOf(msg))
 	v.Field(0).SetString(row.Type)
-	out, err := json.Marshal(v.Interface())
-	if err != nil {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // never put into HTML; < would become six bytes
+	if err := enc.Encode(v.Interface()); err != nil {
 		panic(fmt.Sprintf("protocol: encode %s: %v", row.Type, err))
 	}
-	return out
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }

@@ -30,6 +30,7 @@ type conn struct {
 
 	once    sync.Once
 	closing chan struct{}
+	hubDone <-chan struct{}    // the server stops
 	code    protocol.CloseCode // set before closing is closed
 	reason  string
 
@@ -57,6 +58,8 @@ type hubState struct {
 	holds      map[*conv]struct{}
 	sessions   map[*session]struct{} // bound to this socket
 	refusals   int
+	waitUntil  time.Time     // no chat message is taken before: order is kept over a refusal
+	typing     *rate.Limiter // of chat.typing
 }
 
 func (c *conn) isAgent() bool { return c.agent != "" }
@@ -167,12 +170,16 @@ func (c *conn) writeLoop() {
 			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
 				return
 			}
+		case <-c.hubDone:
+			c.close(protocol.CloseRestart, protocol.CodeBusy)
+			c.hubDone = nil
 		case <-c.closing:
 			if c.code == peerGone {
 				return
 			}
+			deadline := time.Now().Add(flushTimeout)
 			for c.code != protocol.CloseSlow && len(c.out) > 0 {
-				if !c.write(<-c.out) {
+				if !c.writeBy(<-c.out, deadline) {
 					return
 				}
 			}
@@ -183,8 +190,9 @@ func (c *conn) writeLoop() {
 	}
 }
 
-func (c *conn) write(data []byte) bool {
+func (c *conn) write(data []byte) bool { return c.writeBy(data, time.Now().Add(writeTimeout)) }
+
+func (c *conn) writeBy(data []byte, deadline time.Time) bool {
 	c.queued.Add(-int64(len(data)))
-	deadline := time.Now().Add(writeTimeout)
 	return c.ws.SetWriteDeadline(deadline) == nil && c.ws.WriteMessage(websocket.TextMessage, data) == nil
 }

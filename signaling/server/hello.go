@@ -94,14 +94,12 @@ func (s *Server) hello(ctx context.Context, ws *websocket.Conn, r *http.Request,
 	switch user, isUser := errors.AsType[*protocol.UserError](err); {
 	case err == nil:
 		return id, 0, nil
-	case isUser && user.Code == protocol.CodeBusy:
-		return identity{}, protocol.CloseTryLater, err
 	case isUser && user.Code == protocol.CodeRevoked:
 		return identity{}, protocol.CloseRevoked, err
-	case isUser:
+	case isUser && (user.Code == protocol.CodeAuth || user.Code == protocol.CodeInvite):
 		t.failedProof()
 		return identity{}, protocol.CloseAuth, err
-	default:
+	default: // the store's trouble is not the client's fault: it comes back
 		return identity{}, protocol.CloseTryLater, err
 	}
 }

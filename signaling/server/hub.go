@@ -39,7 +39,9 @@ type hub struct {
 	convs     map[string]*conv
 	loading   map[string][]func(*conv)
 	sessions  map[string]*session
-	waiting   int // conversations that wait
+	waiting   int                    // conversations that wait
+	claiming  int                    // claims that are being written
+	moved     map[*customer]struct{} // whose presence changed since the last tick
 
 	queueDirty, teamDirty bool
 	lastTeam              protocol.PresenceTeam
@@ -71,7 +73,8 @@ type conv struct {
 	watchers map[*conn]struct{}
 	holders  map[*conn]struct{}
 	session  *session
-	position int // that was last told to the customer
+	position int  // that was last told to the customer
+	expiring bool // its end is being written
 }
 
 func newHub(s *store.Store, log *slog.Logger, now func() time.Time) *hub {
@@ -79,7 +82,7 @@ func newHub(s *store.Store, log *slog.Logger, now func() time.Time) *hub {
 		store: s, log: log, now: now,
 		events: make(chan event, eventsLen), done: make(chan struct{}), reads: make(chan struct{}, maxReads),
 		conns: map[*conn]struct{}{}, customers: map[string]*customer{}, agents: map[string]*agent{}, convs: map[string]*conv{},
-		loading: map[string][]func(*conv){}, sessions: map[string]*session{},
+		loading: map[string][]func(*conv){}, sessions: map[string]*session{}, moved: map[*customer]struct{}{},
 	}
 }
 
@@ -116,6 +119,7 @@ func (h *hub) run(ctx context.Context) error {
 
 // join is the first event of a connection.
 func (h *hub) join(c *conn) {
+	c.typing = rate.NewLimiter(typingPerSecond, 2*typingPerSecond)
 	c.watches, c.holds, c.sessions = map[*conv]struct{}{}, map[*conv]struct{}{}, map[*session]struct{}{}
 	welcome := protocol.HelloWelcome{
 		Connection: c.id, Version: protocol.Version, Generation: c.generation, ServerTime: h.now(), SiteName: h.site,
@@ -149,7 +153,9 @@ func (h *hub) join(c *conn) {
 		h.customers[c.customer] = cu
 	}
 	if len(cu.conns) >= customerSockets {
-		cu.conns[0].close(protocol.CloseReplaced, protocol.CodeReplaced)
+		oldest := cu.conns[0]
+		cu.conns = cu.conns[1:]
+		oldest.close(protocol.CloseReplaced, protocol.CodeReplaced)
 	}
 	cu.conns = append(cu.conns, c)
 	welcome.Customer = protocol.CustomerID(c.customer)
@@ -162,6 +168,7 @@ func (h *hub) join(c *conn) {
 func (h *hub) current(c *conn, cu *customer) {
 	if cu.conv != nil && cu.conv.State != store.Closed {
 		c.send(h.stateFor(c, cu.conv, ""))
+		h.sendRequested(c, cu.conv)
 		h.customerPresence(cu)
 		return
 	}
@@ -178,6 +185,7 @@ func (h *hub) current(c *conn, cu *customer) {
 			cu.conv = h.addConv(row, marks, text)
 			if _, here := h.conns[c]; here {
 				c.send(h.stateFor(c, cu.conv, ""))
+				h.sendRequested(c, cu.conv)
 				h.customerPresence(cu)
 			}
 		}
@@ -289,6 +297,10 @@ func (h *hub) expire(now time.Time) {
 			delete(h.customers, id)
 		}
 	}
+	for cu := range h.moved {
+		h.customerPresence(cu)
+	}
+	clear(h.moved)
 	if h.queueDirty {
 		h.queueDirty = false
 		h.pushQueue()

@@ -18,7 +18,12 @@ func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 		c.fail(m.ID, err)
 		return
 	}
-	if wait := h.chatLimit(c); wait > 0 {
+	wait := c.waitUntil.Sub(h.now())
+	if wait <= 0 {
+		wait = h.chatLimit(c)
+		c.waitUntil = h.now().Add(wait)
+	}
+	if wait > 0 { // what comes before the wait is over is refused too, or it would overtake the refused one
 		c.refusals++
 		c.fail(m.ID, &protocol.UserError{Code: protocol.CodeRate, Text: "That was too fast. It is sent in a moment.", RetryAfterMs: wait.Milliseconds() + 1})
 		if c.refusals >= refusalsToClose {
@@ -62,6 +67,11 @@ func (h *hub) chatLimit(c *conn) time.Duration {
 // appended is a commit's report: the ack to the sending connection, the message to every other member.
 func (h *hub) appended(c *conn, v *conv, in store.Append, out store.Appended, err error) {
 	id := protocol.RequestID(in.ID)
+	if live := h.convs[v.ID]; live != nil {
+		v = live
+	} else if err == nil {
+		h.convs[v.ID] = v // it was put away as closed while the message was written
+	}
 	if err != nil {
 		if errors.Is(err, store.ErrClosed) && in.SenderKind == store.KindCustomer {
 			err = protocol.Userf(protocol.CodeConvClosed, "This conversation was closed a while ago. A new one is opened.")
@@ -69,7 +79,7 @@ func (h *hub) appended(c *conn, v *conv, in store.Append, out store.Appended, er
 		c.fail(id, storeError(err))
 		return
 	}
-	if out.Reopened {
+	if out.Reopened && v.State == store.Closed {
 		v.State, v.ClosedAt = store.Waiting, time.Time{}
 		v.ClaimedBy, v.LapsesAt = "", nil
 		v.WaitingSince = out.At
@@ -94,7 +104,9 @@ func (h *hub) appended(c *conn, v *conv, in store.Append, out store.Appended, er
 	}
 	h.queueDirty = true
 	if c.isAgent() && v.ClaimedBy == c.agent && len(v.holders) == 0 {
-		h.lapse(v, lapseOneShot) // a one-shot command's message keeps the claim for a while
+		if at := h.now().Add(lapseOneShot); v.LapsesAt != nil && at.After(*v.LapsesAt) {
+			h.setLapse(v, &at) // a one-shot command's message keeps the claim for a while
+		}
 	}
 }
 
@@ -159,6 +171,9 @@ func (h *hub) mark(c *conn, v *conv, m protocol.ChatMark) {
 }
 
 func (h *hub) typing(c *conn, v *conv, m protocol.ChatTyping) {
+	if !c.typing.AllowN(h.now(), 1) {
+		return // it may be dropped
+	}
 	out := protocol.PresenceTyping{Conversation: m.Conversation, From: "customer", Typing: m.Typing}
 	if c.isAgent() {
 		out.From, out.Name = "agent", c.name

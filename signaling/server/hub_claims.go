@@ -3,7 +3,6 @@ package server
 // Claims as leases: who holds one, when it lapses, and what time brings.
 
 import (
-	"context"
 	"time"
 
 	"github.com/lookalong/lookalong/signaling/store"
@@ -44,43 +43,50 @@ func (h *hub) setLapse(v *conv, at *time.Time) {
 	}
 }
 
+// expireClaims puts lapsed claims back into the queue. The hub's verdict counts, whatever became of an earlier write of
+// the lease; what could not be written is tried again at the next tick.
 func (h *hub) expireClaims(now time.Time) {
-	for _, v := range h.convs { // asked once; the store decides
-		if v.LapsesAt != nil && !now.Before(*v.LapsesAt) {
-			v.LapsesAt = nil
+	if h.claiming > 0 {
+		return // one of them may be taken again: its commit is reported first
+	}
+	for _, v := range h.convs {
+		if v.State != store.Claimed || v.LapsesAt == nil || now.Before(*v.LapsesAt) || v.expiring {
+			continue
+		}
+		v.expiring = true
+		err := h.store.Release(v.ID, v.ClaimedBy, func(row store.Conversation, err error) {
+			h.post(func(h *hub) {
+				v.expiring = false
+				if err != nil {
+					h.log.Warn("claim did not lapse", "err", err)
+					return
+				}
+				h.unclaimed(v, row)
+			})
+		})
+		if err != nil {
+			v.expiring = false
+			h.log.Warn("claim did not lapse", "err", err)
 		}
 	}
-	h.storeSweep("expired claims", func(done func([]string, error)) error { return h.store.ExpireClaims(now, done) })
 }
 
+// closeSilent closes what has been claimed and silent for a day.
 func (h *hub) closeSilent(now time.Time) {
-	h.storeSweep("silent conversations", func(done func([]string, error)) error { return h.store.CloseSilent(now, done) })
-}
-
-// storeSweep runs a write that changes any number of conversations and reads their rows again.
-func (h *hub) storeSweep(what string, write func(func([]string, error)) error) {
-	err := write(func(ids []string, err error) {
+	err := h.store.CloseSilent(now, func(rows []store.Conversation, err error) {
 		if err != nil {
-			h.log.Warn("sweep failed", "what", what, "err", err)
+			h.log.Warn("silent conversations not closed", "err", err)
 			return
 		}
-		for _, id := range ids {
+		for _, row := range rows {
 			h.post(func(h *hub) {
-				h.read(func(ctx context.Context) event {
-					row, err := h.store.Conversation(ctx, id)
-					if err != nil {
-						return nil
-					}
-					return func(h *hub) {
-						if v := h.convs[id]; v != nil {
-							h.unclaimed(v, row)
-						}
-					}
-				})
+				if v := h.convs[row.ID]; v != nil {
+					h.unclaimed(v, row)
+				}
 			})
 		}
 	})
 	if err != nil {
-		h.log.Warn("sweep failed", "what", what, "err", err)
+		h.log.Warn("silent conversations not closed", "err", err)
 	}
 }

@@ -45,8 +45,10 @@ func (h *hub) load(ctx context.Context) error {
 		return err
 	}
 	for _, row := range sessions {
-		if v := h.convs[row.Conversation]; v != nil {
+		if v := h.convs[row.Conversation]; v != nil && v.ClaimedBy == row.AgentID {
 			h.addSession(v, row)
+		} else {
+			h.storeEnd(row.ID, "lost") // its conversation lost the claim before its end was written
 		}
 	}
 	return nil

@@ -91,7 +91,7 @@ func (h *hub) listAgents(c *conn, m protocol.PresenceList) {
 // setPage notes the page that a customer's connection shows.
 func (h *hub) setPage(c *conn, p protocol.Page) {
 	c.page = &p
-	h.customerPresence(h.customers[c.customer])
+	h.moved[h.customers[c.customer]] = struct{}{} // told at the next tick, however often it changes
 }
 
 // customerState is a customer's presence and page: of the active tab, else of the latest.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/lookalong/lookalong/protocol"
@@ -37,6 +38,7 @@ func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 				}
 				cu.conv = v
 				c.send(h.stateFor(c, v, m.ID))
+				h.sendRequested(c, v)
 			})
 		})
 	})
@@ -73,6 +75,7 @@ func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
 	}
 	err := h.store.Claim(string(m.Conversation), c.agent, lapses, func(row store.Conversation, err error) {
 		h.post(func(h *hub) {
+			h.claiming--
 			if err != nil {
 				c.fail(m.ID, storeError(err))
 				return
@@ -85,7 +88,7 @@ func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
 				h.setRow(v, row)
 				if _, joined := h.conns[c]; joined && m.Hold {
 					h.hold(v, c)
-				} else if m.Hold {
+				} else if m.Hold && len(v.holders) == 0 {
 					h.lapse(v, lapseAfterHold) // the connection went while the claim was written
 				}
 				c.send(h.stateFor(c, v, m.ID))
@@ -96,7 +99,9 @@ func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
 	})
 	if err != nil {
 		c.fail(m.ID, storeError(err))
+		return
 	}
+	h.claiming++
 }
 
 func (h *hub) release(c *conn, v *conv, id protocol.RequestID) {
@@ -210,16 +215,26 @@ func (h *hub) waitingConvs() []*conv {
 			out = append(out, v)
 		}
 	}
-	slices.SortFunc(out, func(a, b *conv) int {
-		if d := a.WaitingSince.Compare(b.WaitingSince); d != 0 {
-			return d
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(out, func(i, j int) bool { return older(out[i], out[j]) })
 	return out
+}
+
+func older(a, b *conv) bool {
+	if d := a.WaitingSince.Compare(b.WaitingSince); d != 0 {
+		return d < 0
+	}
+	return a.ID < b.ID
+}
+
+// positionOf is a waiting conversation's place; 1 is next.
+func (h *hub) positionOf(v *conv) int {
+	n := 1
+	for _, other := range h.convs {
+		if other.State == store.Waiting && older(other, v) {
+			n++
+		}
+	}
+	return n
 }
 
 func (h *hub) queueState() protocol.QueueState {
@@ -247,7 +262,7 @@ func (h *hub) pushQueue() {
 func (h *hub) pushPositions() {
 	for i, v := range h.waitingConvs() {
 		if v.position != i+1 {
-			v.position = i + 1
+			v.position = i + 1 // the only place that writes it: what the customer was told last by a push
 			if cu := h.customers[v.CustomerID]; cu != nil {
 				for _, c := range cu.conns {
 					c.send(h.stateFor(c, v, ""))
@@ -260,6 +275,9 @@ func (h *hub) pushPositions() {
 // item is a conversation in a list.
 func (h *hub) item(v *conv) protocol.QueueItem {
 	presence, page := h.customerState(v.CustomerID)
+	if page != nil {
+		page = &protocol.Page{Title: cut(page.Title, 80), URL: cut(page.URL, 200), Active: page.Active} // many fit into one message
+	}
 	out := protocol.QueueItem{
 		Conversation: protocol.ConversationID(v.ID), Customer: protocol.CustomerID(v.CustomerID), State: string(v.State), Missed: v.Missed,
 		Since: v.LastAt, Presence: presence, Page: page, LastSeq: v.LastSeq, LastText: cut(v.lastText, queueTextShown),
@@ -331,10 +349,7 @@ func (h *hub) stateFor(c *conn, v *conv, id protocol.RequestID) protocol.Convers
 	if v.State == store.Waiting {
 		since := v.WaitingSince
 		out.WaitingSince = &since
-		if i := slices.Index(h.waitingConvs(), v); i >= 0 {
-			out.Position = i + 1
-			v.position = i + 1
-		}
+		out.Position = h.positionOf(v)
 	}
 	if c.isAgent() {
 		out.Customer = protocol.CustomerID(v.CustomerID)

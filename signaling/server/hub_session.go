@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"strings"
@@ -45,10 +46,28 @@ func (h *hub) requestSession(c *conn, v *conv, m protocol.SessionRequest) {
 		in.RequestedBy, in.CustomerDevice, in.AgentDevice = store.KindAgent, "", c.device
 		h.beHere(c)
 	}
+	h.createSession(c, v, in, m.ID, true)
+}
+
+// createSession writes a session. A live row that the hub does not know is one whose end could not be written: it is
+// ended now, and the request tried once more.
+func (h *hub) createSession(c *conn, v *conv, in store.Session, id protocol.RequestID, again bool) {
 	err := h.store.CreateSession(in, func(row store.Session, err error) {
 		h.post(func(h *hub) {
+			if errors.Is(err, store.ErrConflict) && v.session == nil && again {
+				h.read(func(ctx context.Context) event {
+					old, err := h.store.LiveSession(ctx, v.ID)
+					return func(h *hub) {
+						if err == nil && v.session == nil {
+							h.storeEnd(old.ID, "lost")
+						}
+						h.createSession(c, v, in, id, false)
+					}
+				})
+				return
+			}
 			if err != nil {
-				c.fail(m.ID, storeError(err))
+				c.fail(id, storeError(err))
 				return
 			}
 			s := h.addSession(v, row)
@@ -58,12 +77,19 @@ func (h *hub) requestSession(c *conn, v *conv, m protocol.SessionRequest) {
 			}
 			h.bind(s, c)
 			h.audit("session.request", v, c)
-			c.send(h.sessionFor(c, s, m.ID))
+			c.send(h.sessionFor(c, s, id))
 			h.tellSession(s, c)
 		})
 	})
 	if err != nil {
-		c.fail(m.ID, storeError(err))
+		c.fail(id, storeError(err))
+	}
+}
+
+// sendRequested repeats a question that is still open to a customer's new connection.
+func (h *hub) sendRequested(c *conn, v *conv) {
+	if v.session != nil && v.session.row.State == store.Requested {
+		c.send(h.sessionFor(c, v.session, ""))
 	}
 }
 
@@ -345,14 +371,19 @@ func (h *hub) endSession(s *session, reason string, by *conn) {
 		}
 	}
 	h.audit("session.end", s.conv, by)
+	h.storeEnd(s.row.ID, reason)
+}
+
+// storeEnd writes the end of a session.
+func (h *hub) storeEnd(id, reason string) {
 	u := store.SessionUpdate{From: []store.SessionState{store.Requested, store.Connecting, store.Connected, store.Reconnecting}, To: store.Ended, Reason: &reason}
-	err := h.store.UpdateSession(s.row.ID, u, func(_ store.Session, err error) {
+	err := h.store.UpdateSession(id, u, func(_ store.Session, err error) {
 		if err != nil && !errors.Is(err, store.ErrConflict) {
-			h.log.Warn("session end not stored", "session", s.row.ID, "err", err)
+			h.log.Warn("session end not stored", "session", id, "err", err)
 		}
 	})
 	if err != nil {
-		h.log.Warn("session end not stored", "session", s.row.ID, "err", err)
+		h.log.Warn("session end not stored", "session", id, "err", err)
 	}
 }
 

@@ -4,6 +4,8 @@ import "time"
 
 // Every limit of the gateway and the hub, in one place (security.md 4). Those of the wire itself are in protocol.
 const (
+	helloBytes       = 4 << 10          // of the first message
+	flushTimeout     = 2 * time.Second  // for what waits for a socket that is being closed
 	helloTimeout     = 5 * time.Second  // header, and the proof after the challenge
 	pingEvery        = 12 * time.Second // server's WebSocket ping; below the common 60 s of proxies
 	deadAfter        = 27 * time.Second // without any frame or pong
@@ -26,8 +28,8 @@ const (
 	customerBurst    = 20
 	agentChat        = 20 // chat messages a second per device, burst 100
 	agentBurst       = 100
-	refusalsToClose  = 20 // E_RATE refusals in a row, then 4003
-	badToClose       = 3  // messages that break the protocol, then 4500
+	refusalsToClose  = 200 // messages sent in spite of E_RATE, then 4003
+	badToClose       = 3   // messages that break the protocol, then 4500
 	queueCap         = 500
 	queueShown       = 100 // items of one queue.state
 	historyBytes     = 48 << 10
@@ -44,5 +46,6 @@ const (
 	tickEvery        = 250 * time.Millisecond
 	positionEvery    = 5 * time.Second
 	eventsLen        = 1024 // of the hub's mailbox; who posts waits, the hub never does
-	queueTextShown   = 100  // characters of the last text in a list
+	queueTextShown   = 100  // characters of the last text in a list, of a page's title 80, of its address 200
+	typingPerSecond  = 5    // chat.typing of one socket that is passed on, burst 10
 )

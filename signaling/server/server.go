@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,12 +87,18 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { storeEnds <- s.store.Run(context.WithoutCancel(ctx)) }()
 	defer s.store.Close()
 	if err := s.hub.load(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = nil // stopped before it had begun
+		}
 		s.splitter.Close()
 		if s.cfg.UDP != nil {
 			s.cfg.UDP.Close()
 		}
 		s.store.Close()
-		return errors.Join(fmt.Errorf("server: reading the store: %w", err), <-storeEnds)
+		if err != nil {
+			err = fmt.Errorf("server: reading the store: %w", err)
+		}
+		return errors.Join(err, <-storeEnds)
 	}
 	web := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: helloTimeout, MaxHeaderBytes: 8 << 10, IdleTimeout: time.Minute,
@@ -149,7 +156,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // gorilla has answered
 	}
 	defer socket.Close()
-	socket.SetReadLimit(protocol.MaxMessageBytes) //guard:T08
+	socket.SetReadLimit(helloBytes)
 	mu.Lock()
 	ws = socket
 	gone := dropped
@@ -180,6 +187,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ticket.proved()
+	socket.SetReadLimit(protocol.MaxMessageBytes) //guard:T08
 	c := s.newConn(socket, r, id)
 	var writer sync.WaitGroup
 	writer.Go(c.writeLoop)
@@ -195,11 +203,11 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 func (s *Server) newConn(ws *websocket.Conn, r *http.Request, id identity) *conn {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		host = r.Host
+		host = strings.Trim(r.Host, "[]")
 	}
 	c := &conn{
 		id: protocol.ConnID(newConnID()), ws: ws, from: senderOf(roleOf(r.URL.Path)), ip: clientIP(r), host: host,
-		limit: rate.NewLimiter(socketPerSecond, socketBurst), out: make(chan []byte, outboxLen), closing: make(chan struct{}), identity: id,
+		limit: rate.NewLimiter(socketPerSecond, socketBurst), out: make(chan []byte, outboxLen), closing: make(chan struct{}), hubDone: s.hub.done, identity: id,
 	}
 	c.log = s.cfg.Log.With("conn", c.id)
 	c.log.Info("connected", "agent", c.agent)

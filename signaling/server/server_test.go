@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -484,5 +485,80 @@ func TestPageIsServedUnderItsHeaders(t *testing.T) {
 	}
 	if _, err := os.Stat(s.Dir + "/data"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAFloodIsRefusedInOrder: a client that sends faster than allowed is refused until the announced time is over, so
+// that nothing overtakes what was refused; one that waits gets everything in.
+func TestAFloodIsRefusedInOrder(t *testing.T) {
+	s := New(t)
+	c := s.Customer(NewCustomerKey())
+	conv := c.Conversation()
+	const n = 40
+	acked := map[protocol.RequestID]int64{}
+	for len(acked) < n {
+		var wait int64
+		for i := range n {
+			if id := protocol.RequestID(fmt.Sprint(i)); acked[id] == 0 {
+				c.Send(protocol.ChatSend{ID: id, Conversation: conv.Conversation, Text: fmt.Sprint("message ", i)})
+			}
+		}
+		for answered := len(acked); answered < n; answered++ {
+			msg := Want(c, func(m any) bool {
+				switch m.(type) {
+				case protocol.Ack, protocol.Error:
+					return true
+				}
+				return false
+			})
+			switch m := msg.(type) {
+			case protocol.Ack:
+				acked[m.ID] = m.Seq
+			case protocol.Error:
+				if m.Code != protocol.CodeRate || m.RetryAfterMs <= 0 {
+					t.Fatalf("refused with %+v", m)
+				}
+				wait = max(wait, m.RetryAfterMs)
+			}
+		}
+		<-time.After(time.Duration(wait) * time.Millisecond) // what the server asked for
+	}
+	for i := range n {
+		if got := acked[protocol.RequestID(fmt.Sprint(i))]; got != int64(i+1) {
+			t.Fatalf("message %d has number %d", i, got)
+		}
+	}
+}
+
+// TestALongerHoldIsNotShortened: a one-shot message keeps a claim for a while, and never shortens what was asked for.
+func TestALongerHoldIsNotShortened(t *testing.T) {
+	s := New(t)
+	c := s.Customer(NewCustomerKey())
+	conv := c.Conversation()
+	a, _ := s.Agent("Ana")
+	a.Send(protocol.QueueClaim{ID: "c", HoldMs: 4 * 3600 * 1000})
+	claimed := Want(a, func(m protocol.ConversationState) bool { return m.ID == "c" })
+	a.Say(conv.Conversation, "a moment")
+	a.Send(protocol.ConversationList{ID: "l", Scope: "mine"})
+	mine := Want[protocol.ConversationItems](a, nil)
+	if got := mine.Items[0].LapsesAt; got == nil || !got.Equal(*claimed.LapsesAt) {
+		t.Errorf("the claim lapses at %v, want %v", got, claimed.LapsesAt)
+	}
+}
+
+// TestHostilePagesDoNotHideTheQueue: the largest titles and addresses of a full page of waiting customers fit.
+func TestHostilePagesDoNotHideTheQueue(t *testing.T) {
+	s := New(t)
+	for range 100 {
+		c := s.Customer(NewCustomerKey())
+		c.Conversation()
+		c.Send(protocol.PresencePage{Page: protocol.Page{Title: strings.Repeat("<", 200), URL: strings.Repeat("\u2028", 1000), Active: true}})
+		c.Send(protocol.Ping{ID: "p"})
+		Want[protocol.Pong](c, nil)
+	}
+	a, _ := s.Agent("Ana")
+	a.Send(protocol.QueueList{ID: "q"})
+	if q := Want[protocol.QueueState](a, nil); len(q.Items) != 100 || q.Items[0].Page == nil {
+		t.Errorf("%d items", len(q.Items))
 	}
 }

@@ -106,6 +106,9 @@ func TestSessionIsAskedForByTheAgentAndDeclined(t *testing.T) {
 	p.a.Send(protocol.SessionRequest{ID: "r", Conversation: p.conv, Picture: true})
 	st := Want(p.a, func(m protocol.SessionState) bool { return m.ID == "r" })
 	tab := p.s.Customer(p.ck)
+	if again := Want(tab, func(m protocol.SessionState) bool { return m.State == "requested" }); again.Session != st.Session {
+		t.Errorf("a tab that comes later is asked with %+v", again)
+	}
 	asked := Want(p.c, func(m protocol.SessionState) bool { return m.State == "requested" })
 	if asked.By != "agent" || asked.Bound || asked.ICEServers != nil {
 		t.Errorf("the customer is asked with %+v", asked)

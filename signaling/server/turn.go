@@ -87,10 +87,10 @@ func newRelay(cfg Config, splitter *relay.Splitter, users *relayUsers) (*relay.S
 			host = "127.0.0.1" // a local installation listens there; "localhost" may mean ::1 to a browser
 		}
 		return []protocol.ICEServer{
-			{URLs: []string{fmt.Sprintf("stun:%s:%s", host, udpPort)}},
+			{URLs: []string{"stun:" + net.JoinHostPort(host, udpPort)}},
 			{URLs: []string{
-				fmt.Sprintf("turn:%s:%s?transport=udp", host, udpPort),
-				fmt.Sprintf("%s:%s:%s?transport=tcp", tcpScheme, host, tcpPort),
+				fmt.Sprintf("turn:%s?transport=udp", net.JoinHostPort(host, udpPort)),
+				fmt.Sprintf("%s:%s?transport=tcp", tcpScheme, net.JoinHostPort(host, tcpPort)),
 			}, Username: user, Credential: secret},
 		}
 	}

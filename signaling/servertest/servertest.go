@@ -81,14 +81,8 @@ func (s *Server) Start() {
 	if s.Addr != "" {
 		addr, udp = s.Addr, s.UDP
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", udp)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	l := retry(s.t, func() (net.Listener, error) { return net.Listen("tcp", addr) })
+	pc := retry(s.t, func() (net.PacketConn, error) { return net.ListenPacket("udp", udp) })
 	st, err := store.Open(context.Background(), store.Options{Dir: s.Dir + "/data"})
 	if err != nil {
 		s.t.Fatal(err)
@@ -106,6 +100,21 @@ func (s *Server) Start() {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(ctx) }()
 	s.stop, s.ended = cancel, ended
+}
+
+// retry waits for a port that another program took for a moment while the server was down.
+func retry[T any](t testing.TB, f func() (T, error)) T {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); ; {
+		v, err := f()
+		if err == nil {
+			return v
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // Stop ends the server and waits for it. Harmless when it is stopped.

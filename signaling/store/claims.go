@@ -111,15 +111,6 @@ func (s *Store) SetLapse(id, agent string, at *time.Time, done func(Conversation
 	return submit(s, func(t *tx) (Conversation, error) { return t.lapse(id, agent, at) }, done)
 }
 
-// ExpireClaims puts the claims whose lapse is not after now back into the queue
-// and returns the ids of the conversations.
-func (s *Store) ExpireClaims(now time.Time, done func([]string, error)) error {
-	return submit(s, func(t *tx) ([]string, error) {
-		return list(t.returning, scanOne[string],
-			unclaim+"WHERE state = 'claimed' AND lapses_at <= ? RETURNING id", now.UnixMilli())
-	}, done)
-}
-
 // ServerStarted gives the claims that connections of the server's last run held
 // RestartLapse to be taken up again. It returns how many there were.
 func (s *Store) ServerStarted(now time.Time, done func(int64, error)) error {

@@ -194,12 +194,12 @@ const closing = `UPDATE conversations SET state = 'closed', closed_at = ?, misse
 	claimed_by = NULL, claimed_at = NULL, lapses_at = NULL `
 
 // CloseSilent closes what is claimed and had no message, and no new claim, for
-// SilentFor before now. It returns the ids.
-func (s *Store) CloseSilent(now time.Time, done func([]string, error)) error {
-	return submit(s, func(t *tx) ([]string, error) {
+// SilentFor before now. It returns the rows as they are then.
+func (s *Store) CloseSilent(now time.Time, done func([]Conversation, error)) error {
+	return submit(s, func(t *tx) ([]Conversation, error) {
 		limit := now.Add(-SilentFor).UnixMilli()
-		return list(t.returning, scanOne[string],
-			closing+"WHERE state = 'claimed' AND last_at <= ? AND claimed_at <= ? RETURNING id",
+		return list(t.returning, scanConversation,
+			closing+"WHERE state = 'claimed' AND last_at <= ? AND claimed_at <= ? RETURNING "+conversationList,
 			now.UnixMilli(), limit, limit)
 	}, done)
 }
