@@ -87,8 +87,15 @@ type program struct {
 // start runs a program; env is added to a clean environment. It is killed at the test's end.
 func start(t testing.TB, env []string, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, name: name + " " + strings.Join(args, " "), out: &output{}, err: &output{}, done: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(programs, name), args...)
+	cmd := exec.Command(filepath.Join(programs, name), args...)
+	return startCommand(t, env, name+" "+strings.Join(args, " "), cmd)
+}
+
+// startCommand is start for any command; it gets a process group of its own, so that kill reaches its children too.
+func startCommand(t testing.TB, env []string, name string, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, name: name, cmd: cmd, out: &output{}, err: &output{}, done: make(chan struct{})}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.err
 	in, err := p.cmd.StdinPipe()
@@ -157,7 +164,7 @@ func (p *program) wait() int {
 
 // kill is kill -9.
 func (p *program) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
 	<-p.done
 }
 
@@ -188,10 +195,14 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// newSite starts a server on free ports with an empty data folder.
+// newSite starts a server on free ports with an empty data folder. ADDR in a flag stands for its address, PORT for its port.
 func newSite(t testing.TB, flags ...string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), addr: freePort(t), b: chromium}
+	_, port, _ := net.SplitHostPort(s.addr)
+	for i, f := range flags {
+		flags[i] = strings.NewReplacer("ADDR", s.addr, "PORT", port).Replace(f)
+	}
 	s.args = append([]string{"serve", "--listen", s.addr, "--turn-listen", freePort(t), "--data", s.dir + "/data", "--log-level", "info"}, flags...)
 	s.up()
 	return s
@@ -202,7 +213,7 @@ func (s *site) up() {
 	s.t.Helper()
 	s.program = start(s.t, nil, "lookalong-signaling", s.args...)
 	s.until("an answer to /healthz", func() bool {
-		resp, err := http.Get(s.url() + "/healthz")
+		resp, err := http.Get(s.url() + "/healthz") // answers under any name
 		if err != nil {
 			return false
 		}

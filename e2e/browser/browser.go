@@ -62,7 +62,7 @@ func Start(o Options) (*Browser, error) {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(o.Width, o.Height),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("screen-info", "{1920x1200}"), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("lang", "en-US"),
+		chromedp.Flag("screen-info", "{1920x1200}"), chromedp.Flag("disable-sync", true), chromedp.Flag("host-resolver-rules", "MAP help.test 127.0.0.1"), chromedp.Flag("disable-quic", true), chromedp.Flag("lang", "en-US"),
 		chromedp.Flag("disable-features", "Translate,MediaRouter,OptimizationHints"),
 		chromedp.Flag("auto-select-tab-capture-source-by-title", PatternTitle),
 	)
