@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/agent/support"
+	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
@@ -353,7 +354,7 @@ func (c *chat) draw() {
 	}
 	switch {
 	case c.status.State == "connected" && c.status.View == "on":
-		parts = append(parts, "sees "+c.status.Surface)
+		parts = append(parts, "sees "+c.status.Shows())
 	case c.status.Live():
 		parts = append(parts, c.status.State)
 	}
@@ -363,7 +364,7 @@ func (c *chat) draw() {
 	if c.waiting > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", c.waiting))
 	}
-	c.ui.prompt(strings.Join(parts, " · ") + " > ")
+	c.ui.prompt(term.Line(strings.Join(parts, " · ")) + " > ") //guard:T29
 }
 
 // delivery is how far the last own message got.

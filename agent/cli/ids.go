@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
@@ -77,7 +78,7 @@ func (a *app) completeIDs(scopes ...string) func(*cobra.Command, []string, strin
 		var out []string
 		for _, item := range items {
 			if strings.HasPrefix(string(item.Conversation), strings.ToLower(prefix)) {
-				out = append(out, short(item.Conversation)+"\t"+item.State+" "+pageOf(item.Page))
+				out = append(out, short(item.Conversation)+"\t"+term.Cut(item.State+" "+pageOf(item.Page), 60))
 			}
 		}
 		return out, nothing

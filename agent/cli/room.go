@@ -55,7 +55,13 @@ func newRoom(ctx context.Context, a *app) (*room, error) {
 		OnMessage: func(msg any) { r.post(func() { r.push(msg) }) },
 		OnState: func(s client.State, err error) {
 			<-set
-			if watch := r.joined.Load(); s == client.Online && watch != nil {
+			switch watch := r.joined.Load(); {
+			case s != client.Online || watch == nil:
+			case watch.Hold: // a claim that lapsed is there again before the chat that waits is sent
+				r.link.Ask(protocol.QueueClaim{Conversation: watch.Conversation, Hold: true}, func(reply any, err error) {
+					r.post(func() { r.reclaimed(reply, err) })
+				})
+			default:
 				r.link.Ask(*watch, func(reply any, err error) { r.post(func() { r.rejoined(reply, err) }) })
 			}
 			r.post(func() { r.linkState(s, err) })
@@ -216,6 +222,9 @@ func (r *room) setState(now protocol.ConversationState) {
 	if now.LastSeq > r.follow.last {
 		r.follow.catchUp()
 	}
+	if watch := r.joined.Load(); watch.Hold && !r.mine() {
+		r.joined.Store(&protocol.ConversationWatch{Conversation: r.id}) // given up: a reconnect does not take it back
+	}
 	if r.onState != nil {
 		r.onState(before, now)
 	}
@@ -248,31 +257,31 @@ func (r *room) linkState(s client.State, err error) {
 	}
 }
 
-// rejoined takes the answer to watching again after a reconnect. A claim that lapsed meanwhile is taken again,
-// unless somebody else has it now.
+// rejoined takes the answer to claiming or watching again after a reconnect.
 func (r *room) rejoined(reply any, err error) {
+	var refused *protocol.UserError
 	if state, ok := reply.(protocol.ConversationState); ok {
 		r.setState(state)
 		r.follow.catchUp()
-		return
-	}
-	var refused *protocol.UserError
-	if !errors.As(err, &refused) {
-		return // offline again
-	}
-	if watch := r.joined.Load(); refused.Code != protocol.CodeNotOwner || !watch.Hold {
+		if r.ctl != nil {
+			r.ctl.Adopt(state.Session)
+		}
+	} else if errors.As(err, &refused) {
 		r.finish(err)
+	} // else offline again
+}
+
+// reclaimed takes the answer to claiming again. Unless somebody else has the conversation now, its state says why
+// it can't be claimed; a server that is busy lets a claim that has not lapsed be held.
+func (r *room) reclaimed(reply any, err error) {
+	var refused *protocol.UserError
+	if !errors.As(err, &refused) || refused.Code == protocol.CodeTaken {
+		r.rejoined(reply, err)
 		return
 	}
-	r.link.Ask(protocol.QueueClaim{Conversation: r.id, Hold: true}, func(reply any, err error) {
-		r.post(func() {
-			if state, ok := reply.(protocol.ConversationState); ok {
-				r.setState(state)
-				r.follow.catchUp()
-			} else if errors.As(err, &refused) {
-				r.finish(err)
-			}
-		})
+	busy := refused.Code == protocol.CodeBusy || refused.Code == protocol.CodeRetry || refused.Code == protocol.CodeRate
+	r.link.Ask(protocol.ConversationWatch{Conversation: r.id, Hold: busy}, func(reply any, err error) {
+		r.post(func() { r.rejoined(reply, err) })
 	})
 }
 

@@ -59,6 +59,7 @@ type Controller struct {
 	keyAt  time.Time       // when a key frame was asked for last
 	keyDue bool
 	flow   flow
+	offDue bool    // screen.stopped came; the consent's state that tells the same follows
 	bits   float64 // of the picture, over the last second
 	fps    float64
 
@@ -102,6 +103,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		if c.peer != nil {
 			c.peer.Close("agent_ended")
 		}
+		cancel()
 		c.peers.Wait() // the viewer too: it is told that the share has ended by the context
 	}()
 	for {
@@ -145,6 +147,9 @@ func (c *Controller) Online() {
 		if !c.status.Live() {
 			return
 		}
+		if c.status.View == "asked" || c.status.View == "picking" {
+			c.status.View = "off" // the answer may be lost; asking again must ask
+		}
 		id := c.status.Session
 		c.cfg.Signaling.Ask(protocol.SessionRejoin{Session: id}, func(reply any, err error) {
 			c.post(func(c *Controller) {
@@ -159,11 +164,15 @@ func (c *Controller) Online() {
 	})
 }
 
-// Adopt looks at a session that was there before this controller: what the customer asked for meanwhile is accepted.
+// Adopt looks at a session that began without this controller, before it or while the socket was away: what the
+// customer asked for meanwhile is accepted. A conversation has one live session: another one of ours is lost.
 func (c *Controller) Adopt(id protocol.SessionID) {
 	c.post(func(c *Controller) {
-		if id == "" || c.status.Live() {
+		if id == "" || c.status.Live() && c.status.Session == id {
 			return
+		}
+		if c.status.Live() {
+			c.ended("lost")
 		}
 		c.cfg.Signaling.Ask(protocol.SessionAccept{Session: id}, func(reply any, _ error) {
 			c.post(func(c *Controller) {

@@ -74,9 +74,21 @@ func (f *flow) rates(now time.Time) (bitsPerSec, fps float64) {
 }
 
 // onFrame runs on the peer's goroutine: nothing in it waits.
-func (c *Controller) onFrame(p *peer.Peer, f *protocol.Frame, receivedMs int64) {
-	first := c.flow.add(f, receivedMs)
+func (c *Controller) onFrame(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
 	_ = p.SendControl(protocol.ScreenFeedback{Frame: f.Frame, ReceivedMs: receivedMs}) // the next one tells as much
+	c.show(g, f, receivedMs)
+}
+
+// show hands a frame on to the viewer, if the gate lets it pass.
+func (c *Controller) show(g *gate, f *protocol.Frame, receivedMs int64) {
+	pass, lost := g.frame(f)
+	if lost {
+		c.post((*Controller).askKey)
+	}
+	if !pass {
+		return
+	}
+	first := c.flow.add(f, receivedMs)
 	if v := c.theViewer(); v != nil {
 		v.Push(f)
 	}
@@ -109,9 +121,9 @@ func (c *Controller) OpenViewer() (url string, port int, err error) {
 			c.post(func(c *Controller) { c.onPainted(frame, atMs) })
 		},
 		OnKeyframe: func() { c.post((*Controller).askKey) },
-		OnPages: func(open int) {
+		OnPages: func(int) {
 			c.post(func(c *Controller) {
-				if open == 0 {
+				if c.Watched() == 0 { // now: another page may have opened, and told its codecs, since
 					c.codecs = nil // the next session's picture waits for a page again
 				}
 				c.tellViewer()

@@ -3,6 +3,8 @@ package support
 // What the server and the peer say, and what follows from it. Everything here runs on the controller's goroutine.
 
 import (
+	"time"
+
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
@@ -67,6 +69,12 @@ func (c *Controller) onSession(m protocol.SessionState) {
 // begin makes m the session of this controller.
 func (c *Controller) begin(m protocol.SessionState) {
 	c.status = Status{Session: m.Session, State: m.State, By: m.By, Picture: m.Picture, View: "off"}
+	c.offDue = false
+	c.clearPicture()
+}
+
+// clearPicture takes the last picture away from the viewer.
+func (c *Controller) clearPicture() {
 	c.flow.reset()
 	if v := c.theViewer(); v != nil {
 		v.Reset()
@@ -106,6 +114,7 @@ func (c *Controller) follow(m protocol.SessionState) {
 func (c *Controller) startPeer(m protocol.SessionState) {
 	id := m.Session
 	var p *peer.Peer
+	gate := &gate{}
 	// The callbacks come from the peer's goroutine; each posts to this controller and names its peer, so that a
 	// late one of an older peer changes nothing.
 	post := func(fn func(*Controller)) {
@@ -118,15 +127,21 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 	p, err := peer.New(peer.Config{
 		Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
 		Signaler: signaler{c.cfg.Signaling, id}, Log: c.cfg.Log,
-		OnState:   func(s peer.State, reason string) { post(func(c *Controller) { c.onPeer(s, reason) }) },
-		OnControl: func(msg any) { post(func(c *Controller) { c.onControl(msg) }) },
+		OnState: func(s peer.State, reason string) { post(func(c *Controller) { c.onPeer(s, reason) }) },
+		OnControl: func(msg any) {
+			early := gate.control(msg)
+			post(func(c *Controller) { c.onControl(msg) })
+			for _, f := range early {
+				c.show(gate, f, time.Now().UnixMilli())
+			}
+		},
 		OnDirect: func(msg any) {
 			if d, ok := msg.(protocol.DirectMessage); ok {
 				_ = p.SendDirect(protocol.DirectAck{ID: d.ID}) // lost with the path; the customer sees it unconfirmed
 			}
 			post(func(c *Controller) { c.onDirect(msg) })
 		},
-		OnFrame: func(f *protocol.Frame, receivedMs int64) { c.onFrame(p, f, receivedMs) },
+		OnFrame: func(f *protocol.Frame, receivedMs int64) { c.onFrame(p, gate, f, receivedMs) },
 		OnStats: func(s peer.Stats) {
 			post(func(c *Controller) { c.status.RTT, c.status.Offset = s.RTT, s.ClockOffset })
 		},
@@ -178,7 +193,11 @@ func (c *Controller) onConsent(m protocol.ConsentState) {
 	case "off":
 		c.status.Cause = m.Cause
 		c.status.Frames = false
+		if !c.offDue { // the path is broken, so that nothing else told it
+			c.clearPicture()
+		}
 	}
+	c.offDue = false
 }
 
 // onControl takes a message of the customer's end.
@@ -192,10 +211,8 @@ func (c *Controller) onControl(msg any) {
 		c.status.View, c.status.Cause, c.status.Surface = "on", "", m.Surface // the server's word for it may be late
 	case protocol.ScreenStopped:
 		c.status.View, c.status.Cause, c.status.Frames = "off", m.Cause, false
-		if v := c.theViewer(); v != nil {
-			v.Reset()
-		}
-		c.flow.reset()
+		c.offDue = true
+		c.clearPicture()
 	}
 }
 

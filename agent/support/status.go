@@ -40,6 +40,9 @@ func viewerState(s Status) (state, reason string) {
 	case "requested":
 		return "asked", ""
 	case "reconnecting":
+		if s.stopped() {
+			return "stopped", s.Cause // no last picture behind a broken path
+		}
 		return "reconnecting", ""
 	}
 	switch {
@@ -49,11 +52,14 @@ func viewerState(s Status) (state, reason string) {
 		return "connecting", ""
 	case s.View == "on":
 		return "connected", ""
-	case s.Cause != "":
+	case s.stopped():
 		return "stopped", s.Cause
 	}
 	return "waiting", ""
 }
+
+// stopped reports whether there was a picture, or a question for one, that ended.
+func (s Status) stopped() bool { return s.View == "off" && s.Cause != "" }
 
 // surfaces names what a customer can show.
 var surfaces = map[string]string{
@@ -99,6 +105,9 @@ func (s Status) Sentence() string {
 		}
 		return "Asked for a direct connection. Waiting for the customer's answer…"
 	case "reconnecting":
+		if s.stopped() {
+			return "No picture. " + known(causes, s.Cause) + " The direct connection is broken. Reconnecting…"
+		}
 		return "The direct connection is broken. Reconnecting…"
 	case "ended":
 		return "The session has ended. " + known(reasons, s.Reason)
@@ -114,9 +123,9 @@ func (s Status) Sentence() string {
 	case s.State == "connecting":
 		return "Connecting the two computers…"
 	case s.View == "on" && s.Frames:
-		return "The customer shows " + surface(s.Surface) + "."
+		return "The customer shows " + s.Shows() + "."
 	case s.View == "on":
-		return "The customer shows " + surface(s.Surface) + ". Waiting for the first picture…"
+		return "The customer shows " + s.Shows() + ". Waiting for the first picture…"
 	case s.Cause != "":
 		return "No picture. " + known(causes, s.Cause)
 	}
@@ -133,8 +142,9 @@ func known(words map[string]string, key string) string {
 	return "Reason: " + key + "."
 }
 
-func surface(s string) string {
-	if w := surfaces[s]; w != "" {
+// Shows names the surface in our own words: the customer's end is a stranger, and its word is not printed.
+func (s Status) Shows() string {
+	if w := surfaces[s.Surface]; w != "" {
 		return w
 	}
 	return "something"

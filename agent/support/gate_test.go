@@ -1,0 +1,92 @@
+package support
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"strings"
+	"testing"
+
+	"github.com/lookalong/lookalong/protocol"
+)
+
+// claimsSize is a PNG whose header says a size that its pixels do not have.
+func claimsSize(t *testing.T, data []byte, width, height uint32) []byte {
+	t.Helper()
+	out := bytes.Clone(data)
+	head := out[12:29] // IHDR and its 13 bytes
+	binary.BigEndian.PutUint32(head[4:], width)
+	binary.BigEndian.PutUint32(head[8:], height)
+	binary.BigEndian.PutUint32(out[29:], crc32.ChecksumIEEE(head))
+	return out
+}
+
+func TestGate(t *testing.T) {
+	picture := image.NewGray(image.Rect(0, 0, 64, 48))
+	encode := func(err error, b *bytes.Buffer) []byte {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	var p, j, g bytes.Buffer
+	pngData := encode(png.Encode(&p, picture), &p)
+	jpegData := encode(jpeg.Encode(&j, picture, nil), &j)
+	gifData := encode(gif.Encode(&g, picture, nil), &g)
+	for _, c := range []struct {
+		name          string
+		codec         string
+		width, height int
+		data          []byte
+		pass          bool
+	}{
+		{"png", "image/png", 64, 48, pngData, true},
+		{"jpeg", "image/jpeg", 64, 48, jpegData, true},
+		{"video is the decoder's business", "vp8", 64, 48, []byte("x"), true},
+		{"another format", "image/png", 64, 48, jpegData, false},
+		{"a format of no config", "image/gif", 64, 48, gifData, false},
+		{"another size", "image/png", 64, 64, pngData, false},
+		{"cut off", "image/png", 64, 48, pngData[:20], false},
+		{"nothing", "image/jpeg", 64, 48, nil, false},
+		{"the largest", "image/png", 8192, 4028, claimsSize(t, pngData, 8192, 4028), true},
+		{"too many pixels", "image/png", 8192, 8192, claimsSize(t, pngData, 8192, 8192), false},
+		{"too wide", "image/png", 8193, 1, claimsSize(t, pngData, 8193, 1), false},
+	} {
+		var gate gate
+		gate.control(protocol.ScreenConfig{Codec: c.codec, Width: c.width, Height: c.height})
+		if pass, lost := gate.frame(&protocol.Frame{Data: c.data}); pass != c.pass || lost == pass {
+			t.Errorf("%s: pass %v, lost %v; want pass %v", c.name, pass, lost, c.pass)
+		}
+	}
+	// Before the configuration frames wait, a few of them; after the end they wait for the next one.
+	var early gate
+	for i := range maxEarly + 1 {
+		if pass, lost := early.frame(&protocol.Frame{Frame: uint32(i), Data: pngData}); pass || lost != (i == maxEarly) {
+			t.Errorf("early frame %d: pass %v, lost %v", i, pass, lost)
+		}
+	}
+	if got := early.control(protocol.ScreenConfig{Codec: "image/png", Width: 64, Height: 48}); len(got) != maxEarly {
+		t.Errorf("%d frames waited, want %d", len(got), maxEarly)
+	}
+	early.control(protocol.ScreenStopped{})
+	if pass, _ := early.frame(&protocol.Frame{Data: pngData}); pass {
+		t.Error("a frame after the stop")
+	}
+}
+
+func TestStoppedBehindABrokenPath(t *testing.T) {
+	s := Status{State: "reconnecting", View: "off", Cause: "stopped"}
+	if state, reason := viewerState(s); state != "stopped" || reason != "stopped" {
+		t.Errorf("the viewer shows %s %s", state, reason)
+	}
+	if got := s.Sentence(); !strings.Contains(got, "The customer stopped sharing.") || !strings.Contains(got, "Reconnecting") {
+		t.Error(got)
+	}
+	if got := (Status{Surface: "\x1b]0;x\a"}).Shows(); got != "something" {
+		t.Errorf("a surface of a stranger is printed: %q", got)
+	}
+}
