@@ -186,7 +186,7 @@ func (o *ServeOptions) config(ctx context.Context) (cfg Config, err error) {
 		return cfg, portError("--listen", o.Listen, err)
 	}
 	if o.URL == "" && !isLoopback(cfg.Listener.Addr()) {
-		return cfg, usageError{fmt.Errorf("--listen %s is open to other machines: name the public address with --url https://…", o.Listen)}
+		return cfg, usageError{fmt.Errorf("--listen %s is open to other machines: name the public address with --url https://HOST", o.Listen)}
 	}
 	if !o.NoRelay {
 		if cfg.UDP, err = lc.ListenPacket(ctx, "udp", o.TurnListen); err != nil {
