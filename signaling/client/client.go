@@ -87,9 +87,10 @@ type Client struct {
 	mu      sync.Mutex
 	conn    *socket // nil while offline
 	pending map[protocol.RequestID]func(any, error)
-	outbox  []*post // chat that is not acknowledged, oldest first
-	held    bool    // chat waits until OnState(Online) has run
-	retry   *time.Timer
+	outbox  []*post     // chat that is not acknowledged, oldest first
+	held    bool        // chat waits until OnState(Online) has run
+	retry   *time.Timer // the outbox waits for retryAt
+	retryAt time.Time
 	welcome protocol.HelloWelcome
 	stopped error         // set once Run ended
 	changed chan struct{} // closed and replaced at each change of conn or stopped

@@ -233,6 +233,68 @@ func TestChatIsResentInOrderUntilStored(t *testing.T) {
 	}
 }
 
+// The server limits: it refuses everything until the announced wait is over. Order is kept, and nobody knocks meanwhile.
+func TestOrderIsKeptAcrossARefusal(t *testing.T) {
+	const n, burst, wait = 40, 5, 300 * time.Millisecond
+	var mu sync.Mutex
+	var stored []string
+	var refused, left = 0, burst
+	var until time.Time
+	s := newServer(t, func(_ int, ws *websocket.Conn) {
+		welcome(ws)
+		each(ws, func(msg any) {
+			m, ok := msg.(protocol.ChatSend)
+			if !ok {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if now := time.Now(); left == 0 && len(stored) == burst {
+				if until.IsZero() {
+					until = now.Add(wait)
+				}
+				if now.Before(until) {
+					refused++
+					put(ws, protocol.Error{ID: m.ID, Code: protocol.CodeRate, Text: "Slower.", RetryAfterMs: until.Sub(now).Milliseconds() + 1})
+					return
+				}
+			} else if left > 0 {
+				left--
+			}
+			stored = append(stored, m.Text)
+			put(ws, protocol.Ack{ID: m.ID, Seq: int64(len(stored))})
+		})
+	})
+	c, _ := start(t, Config{URL: s.http.URL})
+	if err := c.WaitOnline(ctx10(t)); err != nil {
+		t.Fatal(err)
+	}
+	acks := make(chan error, n)
+	for i := range n {
+		c.Post("k", fmt.Sprint("text ", i), func(_ protocol.Ack, err error) { acks <- err })
+	}
+	for range n {
+		select {
+		case err := <-acks:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-ctx10(t).Done():
+			t.Fatal("a message was never acknowledged")
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, text := range stored {
+		if number(text) != i {
+			t.Fatalf("out of order: %q", stored)
+		}
+	}
+	if refused == 0 || refused > window {
+		t.Errorf("%d refused, want 1 to %d", refused, window)
+	}
+}
+
 func number(s string) (n int) { fmt.Sscanf(s, "text %d", &n); return }
 
 func TestPermanentErrorEndsAPost(t *testing.T) {

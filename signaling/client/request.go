@@ -15,7 +15,7 @@ import (
 
 const (
 	minRetryAfter = 250 * time.Millisecond
-	window        = 64 // chat messages under way at a time; well below outboxLen
+	window        = 16 // chat messages under way at a time; well below outboxLen and the burst that a server allows
 )
 
 // post is one chat.send on its way.
@@ -166,14 +166,24 @@ func retryable(code protocol.Code) bool {
 	return false
 }
 
-// retryAfter sends the whole outbox again, in order, after a pause.
+// retryAfter sends the whole outbox again, in order, after a pause. Nothing of it is sent meanwhile: the server
+// refuses what follows a refused message until the pause is over, and a later refusal can only prolong it.
 func (c *Client) retryAfter(wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.retry != nil || c.stopped != nil {
+	if c.stopped != nil {
 		return
 	}
-	c.retry = time.AfterFunc(max(wait, minRetryAfter), func() {
+	until := time.Now().Add(max(wait, minRetryAfter))
+	if c.retry != nil {
+		if until.After(c.retryAt) && c.retry.Stop() {
+			c.retryAt = until
+			c.retry.Reset(time.Until(until))
+		}
+		return
+	}
+	c.retryAt = until
+	c.retry = time.AfterFunc(time.Until(until), func() {
 		c.mu.Lock()
 		c.retry = nil
 		c.mu.Unlock()
