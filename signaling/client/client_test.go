@@ -240,8 +240,10 @@ func TestOrderIsKeptAcrossARefusal(t *testing.T) {
 	var stored []string
 	var refused, left = 0, burst
 	var until time.Time
+	posted := make(chan struct{})
 	s := newServer(t, func(_ int, ws *websocket.Conn) {
 		welcome(ws)
+		<-posted // all that may be under way is
 		each(ws, func(msg any) {
 			m, ok := msg.(protocol.ChatSend)
 			if !ok {
@@ -273,6 +275,7 @@ func TestOrderIsKeptAcrossARefusal(t *testing.T) {
 	for i := range n {
 		c.Post("k", fmt.Sprint("text ", i), func(_ protocol.Ack, err error) { acks <- err })
 	}
+	close(posted)
 	for range n {
 		select {
 		case err := <-acks:
@@ -290,8 +293,8 @@ func TestOrderIsKeptAcrossARefusal(t *testing.T) {
 			t.Fatalf("out of order: %q", stored)
 		}
 	}
-	if refused == 0 || refused > window {
-		t.Errorf("%d refused, want 1 to %d", refused, window)
+	if refused == 0 || refused > 16 { // the burst that the server allows is 20
+		t.Errorf("%d refused, want 1 to 16", refused)
 	}
 }
 
