@@ -218,7 +218,7 @@ func (o *ServeOptions) relay(ctx context.Context, cfg *Config) (err error) {
 	}
 	for _, u := range o.TurnURLs {
 		if !strings.HasPrefix(u, "turn:") && !strings.HasPrefix(u, "turns:") {
-			return usageError{fmt.Errorf("--turn-url %q does not begin with turn: or turns:", u)}
+			return usageError{fmt.Errorf("--turn-url %q is no address such as turn:HOST:PORT?transport=udp", u)}
 		}
 	}
 	cfg.TurnURLs = o.TurnURLs
