@@ -2,7 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allows, armed, type Consent, type Event, initial, LEASE_MS, step } from '../src/core/consent.ts';
+import {
+  ASKS_MAX,
+  ASKS_WINDOW_MS,
+  allows,
+  armed,
+  type Consent,
+  count,
+  type Event,
+  initial,
+  LEASE_MS,
+  step,
+} from '../src/core/consent.ts';
 import { read } from './vectors.ts';
 
 interface Case {
@@ -59,4 +70,16 @@ test('allows ends with the lease even if no tick comes, as after a sleep', () =>
   assert.equal(allows(on, 10 + LEASE_MS - 1), true);
   assert.equal(allows(on, 10 + LEASE_MS), false);
   assert.equal(allows(picking, 5), false);
+});
+
+test('questions of every kind count together, and are muted for a while when there were too many', () => {
+  let c = initial;
+  for (let i = 0; i < ASKS_MAX; i++) {
+    const [next, muted] = count(c, i);
+    assert.equal(muted, false);
+    c = next;
+  }
+  assert.deepEqual(step(c, 'ask', 10)[1], ['tell:off:declined']);
+  assert.equal(count(c, 10)[1], true);
+  assert.equal(count(c, ASKS_WINDOW_MS)[1], false);
 });

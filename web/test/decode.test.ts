@@ -60,7 +60,11 @@ test('the server and the peer may be newer: unknown types and fields', () => {
   assert.equal(decode('{"type":"chat.reaction","emoji":"+"}', 'server').kind, 'unknown');
   assert.equal(decode('{"type":"peer.wave"}', 'peer').kind, 'unknown');
   assert.equal(decode('{"type":"pong","id":"1","extra":{"a":[1]}}', 'server').kind, 'message');
-  assert.equal(decode('{"type":"screen.stopped","cause":"eclipse"}', 'peer').kind, 'message');
+  assert.equal(
+    decode('{"type":"screen.stopped","cause":"eclipse"}', 'peer').kind,
+    'bad',
+    'it would be shown to people',
+  );
 });
 
 test('a strict row refuses unknown fields and values from everybody', () => {

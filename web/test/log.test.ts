@@ -31,6 +31,15 @@ test('in order, repeated and with a gap', () => {
   assert.equal(log.missing(l), null);
 });
 
+test('the message that fills a gap is taken however many are held behind it', () => {
+  let l = log.enter(log.empty, 'c', 0, marks);
+  for (let seq = 2; seq <= 400; seq++) l = log.receive(l, [message(seq)]);
+  assert.ok(l.held.length <= 200);
+  l = log.receive(l, [message(1)]);
+  assert.equal(l.last, 200);
+  assert.equal(log.missing(l), 200);
+});
+
 test('any order of any repeats gives the same log', () => {
   let seed = 1;
   const random = (n: number) => {

@@ -1,6 +1,7 @@
 // The customer's end of a peer session: answers the agent's offers, holds the three negotiated channels, keeps
 // the path alive and says how it is. It checks what it accepts (security.md T19–T21).
 
+import { Bucket } from '../core/bucket.ts';
 import { decode } from '../core/decode.ts';
 import {
   CHANNELS,
@@ -28,6 +29,7 @@ export interface PeerEvents {
 }
 
 const PING_MS = 1_000;
+const BAD_MAX = 50; // messages that break the contract, in one session
 const TICK_MS = 250; // how late silence may be seen; a hidden tab's timers come once a second
 
 export class Peer {
@@ -52,6 +54,9 @@ export class Peer {
   #n = 0;
   #pingedMs = 0;
   #closed = false;
+  #bad = 0;
+  readonly #directBucket = new Bucket(20, 600); // a burst: what was written while the path was silent
+  readonly #controlBucket = new Bucket(500, 2_000);
 
   constructor(state: SessionState, events: PeerEvents) {
     this.session = state.session;
@@ -135,13 +140,22 @@ export class Peer {
   }
 
   #receive(label: string, data: unknown): void {
+    if (this.#closed) return;
+    const bucket = label === 'direct' ? this.#directBucket : this.#controlBucket;
+    if (!bucket.take(Date.now())) {
+      this.#end('failed'); //guard:T21
+      return;
+    }
     this.#heard();
     // Nothing binary comes to the customer, and nothing at all on `screen`.
-    if (typeof data !== 'string' || label === 'screen' || data.length > MAX_CHANNEL_BYTES) return; //guard:T21
-    const result = decode(data, 'peer');
-    if (result.kind !== 'message') return;
-    const message = result.message;
-    if (message.type.startsWith('direct.') !== (label === 'direct')) return;
+    const fits = typeof data === 'string' && label !== 'screen' && data.length <= MAX_CHANNEL_BYTES;
+    const result = fits ? decode(data, 'peer') : null;
+    if (result?.kind === 'unknown') return; // of a newer version
+    const message = result?.kind === 'message' ? result.message : null;
+    if (message === null || message.type.startsWith('direct.') !== (label === 'direct')) {
+      if (++this.#bad > BAD_MAX) this.#end('failed'); //guard:T21
+      return;
+    }
     switch (message.type) {
       case 'peer.ping':
         this.send({ type: 'peer.pong', n: message.n, sentMs: message.sentMs, atMs: Date.now() });

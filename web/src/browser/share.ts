@@ -66,6 +66,10 @@ export class Share {
     this.#track = track;
     this.#surface = surface;
     this.#needKey = true;
+    this.#latest?.close(); // of the source before: it must not go out any more
+    this.#latest = null;
+    this.#dirty = false;
+    if (this.#encoder.ready) this.#encoder.reset(); // with what waits in it
     if (Processor === undefined) {
       this.#events.failed();
       return;

@@ -59,6 +59,13 @@ export function armed(consent: Consent, nowMs: number): boolean {
   return nowMs - consent.promptMs >= ARM_MS; //guard:T23
 }
 
+/** Counts a question of the agent's, of any kind; true: there were too many, and it must not be shown. */
+export function count(c: Consent, nowMs: number): [Consent, boolean] {
+  const recent = c.asksMs.filter((at) => nowMs - at < ASKS_WINDOW_MS);
+  if (recent.length >= ASKS_MAX) return [{ ...c, asksMs: recent }, true]; //guard:T23
+  return [{ ...c, asksMs: [...recent, nowMs] }, false];
+}
+
 export function step(c: Consent, event: Event, nowMs: number): [Consent, Effect[]] {
   if (event === 'forged') return [{ ...c, forged: c.forged + 1 }, ['count']]; //guard:T22
   switch (c.state) {
@@ -80,9 +87,9 @@ function off(c: Consent): Consent {
 function whileOff(c: Consent, event: Event, nowMs: number): [Consent, Effect[]] {
   switch (event) {
     case 'ask': {
-      const recent = c.asksMs.filter((at) => nowMs - at < ASKS_WINDOW_MS);
-      if (recent.length >= ASKS_MAX) return [{ ...c, asksMs: recent }, ['tell:off:declined']]; //guard:T23
-      return [{ ...c, state: 'asked', promptMs: nowMs, asksMs: [...recent, nowMs] }, ['prompt', 'tell:asked']];
+      const [counted, muted] = count(c, nowMs);
+      if (muted) return [counted, ['tell:off:declined']]; //guard:T23
+      return [{ ...counted, state: 'asked', promptMs: nowMs }, ['prompt', 'tell:asked']];
     }
     case 'click':
       return [{ ...c, state: 'picking' }, ['capture', 'tell:picking']];

@@ -40,6 +40,8 @@ const tables: { readonly [K in keyof Senders]: { readonly [type: string]: Messag
 /** Bytes of the largest message that is read at all; the server cuts its pages far below. */
 const MAX_READ_CHARS = 1 << 19;
 const MAX_DEPTH = 8; // of nested values, as in Go (security.md T09)
+const MAX_KEY_BYTES = 64;
+const MAX_KEYS = 256; // different paths in a message
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 /**
@@ -70,7 +72,12 @@ export function decode<K extends keyof Senders>(data: string, from: K): Decoded<
     if (known) return bad('this sender may not send it');
     return strictSender ? bad('unknown type') : { kind: 'unknown' };
   }
-  const reason = checkFields(value, spec.fields, strictSender || spec.strict === true, true);
+  const reason = checkFields(
+    value,
+    spec.fields,
+    strictSender || spec.strict === true ? 'all' : from === 'peer' ? 'values' : 'no',
+    true,
+  );
   if (reason !== '') return bad(reason);
   // The one cast on foreign data: every field was just checked against the table that this type is made from.
   return { kind: 'message', message: value as unknown as Senders[K] };
@@ -88,7 +95,10 @@ function own<T>(table: { readonly [name: string]: T }, name: string): T | undefi
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-function checkFields(object: Record<string, unknown>, fields: Fields, strict: boolean, top: boolean): string {
+/** Whether unknown fields are refused, and unknown values: a peer's are shown to people. */
+type Strict = 'all' | 'values' | 'no';
+
+function checkFields(object: Record<string, unknown>, fields: Fields, strict: Strict, top: boolean): string {
   for (const [name, spec] of Object.entries(fields)) {
     const value = Object.hasOwn(object, name) ? object[name] : undefined;
     if (value === undefined || (value === null && spec.opt === true)) {
@@ -96,14 +106,14 @@ function checkFields(object: Record<string, unknown>, fields: Fields, strict: bo
       delete object[name];
       continue;
     }
-    if (value === null && spec.t === 'list' && !strict) {
+    if (value === null && spec.t === 'list' && strict !== 'all') {
       object[name] = []; // Go writes an empty list that was never filled as null
       continue;
     }
     const reason = checkValue(value, spec, strict);
     if (reason !== '') return `${name} ${reason}`;
   }
-  if (strict) {
+  if (strict === 'all') {
     for (const name of Object.keys(object)) {
       if (!Object.hasOwn(fields, name) && !(top && name === 'type')) return 'unknown field';
     }
@@ -111,12 +121,12 @@ function checkFields(object: Record<string, unknown>, fields: Fields, strict: bo
   return '';
 }
 
-function checkValue(value: unknown, spec: FieldSpec, strict: boolean): string {
+function checkValue(value: unknown, spec: FieldSpec, strict: Strict): string {
   switch (spec.t) {
     case 'string':
       if (typeof value !== 'string') return 'has the wrong type';
       if (spec.max !== undefined && codePoints(value) > spec.max) return 'is too long';
-      if (strict && spec.enum && !spec.enum.includes(value) && !(spec.opt && value === '')) {
+      if (strict !== 'no' && spec.enum && !spec.enum.includes(value) && !(spec.opt && value === '')) {
         return 'is not one of its values';
       }
       return '';
@@ -148,7 +158,7 @@ function checkValue(value: unknown, spec: FieldSpec, strict: boolean): string {
   }
 }
 
-function checkObject(value: unknown, fields: Fields, strict: boolean): string {
+function checkObject(value: unknown, fields: Fields, strict: Strict): string {
   if (!isObject(value)) return 'has the wrong type';
   // A list of messages repeats the type in each item.
   return checkFields(value, fields, strict, true);
@@ -165,34 +175,51 @@ export function codePoints(text: string): number {
   return n;
 }
 
+function utf8Bytes(text: string): number {
+  let n = 0;
+  for (const char of text) {
+    const point = char.codePointAt(0) ?? 0;
+    n += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4;
+  }
+  return n;
+}
+
 /** Reads valid JSON once more for what JSON.parse forgives: duplicate keys and deep nesting. */
 function walk(data: string): string {
-  const stack: (Set<string> | null)[] = [];
+  const stack: { keys: Set<string> | null; path: string }[] = [];
+  const paths = new Set<string>();
+  let path = ''; // of the value that comes
   let key = false; // the next string is a key
   for (let i = 0; i < data.length; i++) {
     const c = data[i];
     if (c === '"') {
       const start = i++;
       while (data[i] !== '"') i += data[i] === '\\' ? 2 : 1;
-      const keys = stack.at(-1);
-      if (key && keys) {
+      const { keys = null, path: outer = '' } = stack.at(-1) ?? {};
+      if (key && keys !== null) {
         const raw = data.slice(start + 1, i);
         const name = raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
         if (keys.has(name)) return 'duplicate key';
         keys.add(name);
+        if (utf8Bytes(name) > MAX_KEY_BYTES || paths.size >= MAX_KEYS) {
+          return 'too many keys, or one that is too long'; //guard:T09
+        }
+        path = outer === '' ? name : `${outer}.${name}`;
+        paths.add(path);
         key = false;
       }
     } else if (c === '{') {
-      stack.push(new Set());
+      stack.push({ keys: new Set(), path });
       key = true;
     } else if (c === '[') {
-      stack.push(null);
+      stack.push({ keys: null, path });
       key = false;
     } else if (c === '}' || c === ']') {
-      stack.pop();
+      path = stack.pop()?.path ?? '';
       key = false;
     } else if (c === ',') {
-      key = stack.at(-1) instanceof Set;
+      key = stack.at(-1)?.keys instanceof Set;
+      path = stack.at(-1)?.path ?? '';
     }
     if (stack.length >= MAX_DEPTH) return 'nested too deeply'; //guard:T09
   }

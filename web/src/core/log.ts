@@ -52,7 +52,7 @@ export function receive(log: Log, incoming: readonly ChatMessage[]): Log {
   for (const message of incoming) {
     if (message.conversation !== log.conversation) continue;
     lastSeq = Math.max(lastSeq, message.seq);
-    if (message.seq > last && held.size < HELD_MAX) held.set(message.seq, message);
+    if (message.seq > last && message.seq <= last + HELD_MAX) held.set(message.seq, message);
   }
   for (let next = held.get(last + 1); next !== undefined; next = held.get(last + 1)) {
     messages.push(next);

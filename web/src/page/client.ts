@@ -16,6 +16,7 @@ const TYPING_EVERY_MS = 3_000;
 const TYPING_LAPSES_MS = 6_000;
 const RETRY_MS = 2_000; // when the server names no time
 const OPEN_RETRY_MS = 10_000;
+const RETRYABLE = new Set(['E_RATE', 'E_BUSY', 'E_RETRY', 'E_READONLY', 'E_SLOW', 'E_INTERNAL']);
 
 export class Client {
   model: Model;
@@ -30,6 +31,7 @@ export class Client {
   #typedMs = 0;
   #typingTimer: ReturnType<typeof setTimeout> | undefined;
   #holdTimer: ReturnType<typeof setTimeout> | undefined;
+  #fetchTimer: ReturnType<typeof setTimeout> | undefined;
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(changed: () => void) {
@@ -230,8 +232,13 @@ export class Client {
     for (let after = log.missing(this.model.log); after !== null; after = log.missing(this.model.log)) {
       const { conversation } = this.model.log;
       const answer = await this.socket?.request({ type: 'chat.history', conversation, after, limit: log.PAGE_LIMIT });
+      if (answer?.type === 'error' && RETRYABLE.has(answer.code)) {
+        clearTimeout(this.#fetchTimer);
+        this.#fetchTimer = setTimeout(() => void this.#fetch(), answer.retryAfterMs ?? RETRY_MS);
+      }
       if (answer?.type !== 'chat.page' || answer.messages.length === 0) break;
-      this.#fetching = true;
+      if (answer.conversation !== conversation) break;
+      if (conversation !== this.model.log.conversation) continue; // a new one began meanwhile
       this.update({ log: { ...this.model.log, lastSeq: Math.max(this.model.log.lastSeq, answer.lastSeq) } });
       const before = this.model.log.last;
       this.update({
@@ -270,7 +277,7 @@ export class Client {
           if (reopened === id) this.#refused(id, why);
           reopen = true;
           reopened = id;
-        } else if (['E_RATE', 'E_BUSY', 'E_RETRY', 'E_READONLY', 'E_SLOW', 'E_INTERNAL'].includes(code)) {
+        } else if (RETRYABLE.has(code)) {
           this.#hold(retryAfterMs ?? RETRY_MS);
           break;
         } else {

@@ -10,6 +10,7 @@ import { agentName, type Model } from './model.ts';
 export function Composer({ client, model }: Props) {
   const { text } = model;
   const input = useRef<HTMLTextAreaElement>(null);
+  const share = useRef<HTMLButtonElement>(null);
   const tooLong = codePoints(model.draft) > model.maxChars;
   const empty = model.draft.trim() === '';
   const why = noShare(model);
@@ -19,6 +20,17 @@ export function Composer({ client, model }: Props) {
     // Ready to write at once, except on touch screens, where that would open the keyboard.
     if (model.loaded && matchMedia('(pointer: fine)').matches) input.current?.focus({ preventScroll: true });
   }, [model.loaded]);
+
+  const shown = model.shown !== null;
+  const was = useRef(shown);
+  useEffect(() => {
+    if (was.current === shown) return;
+    was.current = shown;
+    // The button that was pressed is gone, and the focus with it: on to its counterpart.
+    if (document.activeElement !== null && document.activeElement !== document.body) return;
+    const next = shown ? document.querySelector<HTMLElement>('.stage .stop') : share.current;
+    next?.focus({ preventScroll: true });
+  }, [shown]);
 
   const send = () => {
     client.send();
@@ -60,6 +72,7 @@ export function Composer({ client, model }: Props) {
       <div class="tools">
         {!sharing && (
           <button
+            ref={share}
             type="button"
             class="share"
             aria-disabled={why !== ''}

@@ -1,31 +1,9 @@
-// Small pieces of the sharing: the sentences of an ending, and which session this tab remembers over a reload.
+// Small pieces of the sharing: a session as it begins, and the sentences of an ending.
 
-import type { ScreenStopped } from '../core/protocol.gen.ts';
+import type { ScreenStopped, SessionEnd } from '../core/protocol.gen.ts';
 import type { Phase } from '../core/session.ts';
 import type { Text } from '../core/text.ts';
 import type { Notice, Session } from './model.ts';
-
-const KEY = 'lookalong-session'; // sessionStorage: of this tab alone, and kept over a reload
-
-/** Remembers which session this tab is part of, and whether it shows its screen, to say so after a reload; '' forgets. */
-export function remember(session: string, shows: boolean): void {
-  try {
-    if (session === '') sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, `${shows ? 'shows' : 'talks'} ${session}`);
-  } catch {
-    // Storage is refused: then a session that was cut by a reload ends by the path's silence.
-  }
-}
-
-/** What this tab was part of before it was loaded again. */
-export function recall(): { session: string; shows: boolean } {
-  try {
-    const [what = '', session = ''] = (sessionStorage.getItem(KEY) ?? '').split(' ');
-    return { session, shows: what === 'shows' };
-  } catch {
-    return { session: '', shows: false };
-  }
-}
 
 export function fresh(id: string, phase: Phase, agent: string, elsewhere: boolean): Session {
   return { id, phase, agent, silenceMs: 0, path: '', elsewhere, viewer: false };
@@ -60,8 +38,6 @@ export function sessionNotice(reason: string, agent: string, text: Text, current
     case 'refused':
     case 'not_possible':
       return current;
-    case 'left':
-      return null;
     case 'agent_ended':
       return warn(text.endAgent(agent));
     case 'declined':
@@ -76,6 +52,21 @@ export function sessionNotice(reason: string, agent: string, text: Text, current
       return warn(text.endClosed);
     default:
       return warn(text.endLost);
+  }
+}
+
+/** The reason that the server is told when the peer's path ended with this one; it may have missed it. */
+export function endReason(reason: string): SessionEnd['reason'] {
+  switch (reason) {
+    case 'stopped':
+    case 'refused':
+    case 'left':
+    case 'failed':
+    case 'agent_ended':
+    case 'not_possible':
+      return reason;
+    default:
+      return 'lost';
   }
 }
 

@@ -22,6 +22,7 @@ export class Picture {
   #paused = false;
   #picks = 0;
   #untold: ConsentState[] = []; // told before the session had an id
+  #told: ConsentState | null = null; // last, in this session
   #ticker: ReturnType<typeof setInterval> | undefined;
   /** draws the mirror of what is sent; the component gives it */
   mirror: ((frame: VideoFrame) => void) | null = null;
@@ -57,6 +58,7 @@ export class Picture {
     this.#stop();
     this.#peer = null;
     this.#untold = [];
+    this.#told = null;
   }
 
   /** The path is back after a silence. */
@@ -106,7 +108,17 @@ export class Picture {
 
   /** Tells what was decided before the session had its id. */
   flush(session: string): void {
-    for (const message of this.#untold.splice(0)) this.#client.socket?.send({ ...message, session });
+    for (const message of this.#untold.splice(0)) this.#send({ ...message, session });
+  }
+
+  /** Tells the last step again: it may be lost with a socket, on either side. */
+  retell(): void {
+    if (this.#told !== null) this.#send(this.#told);
+  }
+
+  #send(message: ConsentState): void {
+    this.#told = message;
+    this.#client.socket?.send(message);
   }
 
   #allowed(): boolean {
@@ -166,6 +178,7 @@ export class Picture {
   }
 
   #take(picked: Extract<Picked, { kind: 'track' }>): void {
+    if (this.#track !== picked.track) this.#track?.stop(); // one source at a time, also before the encoder is there //guard:T22
     this.#track = picked.track;
     this.#surface = picked.surface;
     picked.track.onended = () => {
@@ -223,7 +236,7 @@ export class Picture {
       ...(state === 'on' && { surface: this.#surface }),
     } as ConsentState; // state and cause come from the effects of core/consent.ts alone
     if (session === '') this.#untold.push(message);
-    else this.#client.socket?.send(message);
+    else this.#send(message);
     if (state === 'off') this.#client.sharing.pictureOff(cause);
     if (state === 'on') this.#client.sharing.pictureOn();
   }

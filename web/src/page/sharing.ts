@@ -7,9 +7,10 @@ import * as consent from '../core/consent.ts';
 import type { ConversationState, FromPeer, FromServer, SessionEnd, SessionState } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
 import { Directs } from './direct.ts';
-import { fresh, recall, remember, sessionNotice } from './endings.ts';
+import { endReason, fresh, sessionNotice } from './endings.ts';
 import { agentName, type Direct, type Notice } from './model.ts';
 import { Picture } from './picture.ts';
+import { cutByReload, letGo, remember } from './tab.ts';
 
 const EARLY_MAX = 40; // offers and candidates that come before the peer
 
@@ -23,7 +24,8 @@ export class Sharing {
   #asking = false; // our own session.request has no answer yet
   #mine = ''; // the session that our own click on "Share my screen" began
   #peerOnline = true;
-  #before = recall(); // the session that a reload has cut
+  #cut = ''; // the session that a reload has cut
+  #yes = ''; // the session that this tab asked for or accepted: the only one it connects for
   #leaving = false;
   #over = ''; // the session that ended last; the server may still name it
 
@@ -89,6 +91,7 @@ export class Sharing {
     this.picture.detach();
     this.#peer?.close('left');
     if (session !== null && this.#peer !== null) this.#sayEnd(session.id, 'left');
+    letGo();
   }
 
   /** The page is loaded: a share does not survive that, and the customer is told. */
@@ -99,8 +102,13 @@ export class Sharing {
       this.#leaving = false; // out of the browser's back-forward cache
       if (this.#client.model.session !== null) this.#ended('lost');
     });
-    if (this.#before.shows) this.#client.update({ notice: { text: this.#client.model.text.endReload, kind: 'warn' } });
-    remember('', false);
+    void cutByReload().then((cut) => {
+      if (cut === null) return;
+      this.#cut = cut.session;
+      const { conversation, text } = this.#client.model;
+      if (cut.shows) this.#client.update({ notice: { text: text.endReload, kind: 'warn' } });
+      if (conversation !== null) this.conversation(conversation);
+    });
   }
 
   // ---- what the server says
@@ -112,13 +120,18 @@ export class Sharing {
   }
 
   conversation(state: ConversationState): void {
-    const { session } = this.#client.model;
     if (this.#peer !== null || this.#asking) return;
+    const own = this.#client.model.session;
+    // A request ends with the socket that asked; its end may have been told while this page was not connected.
+    if (own?.phase === 'requested' && !own.elsewhere && own.id !== state.session) this.#ended('expired');
+    const { session } = this.#client.model;
     if (state.session === undefined) {
       if (session?.elsewhere === true) this.#client.update({ session: null });
-    } else if (state.session === this.#before.session) {
-      this.#before = { session: '', shows: false };
+    } else if (state.session === this.#cut) {
+      this.#cut = '';
+      this.#over = state.session;
       this.#sayEnd(state.session, 'left');
+      if (session?.id === state.session) this.#client.update({ session: null });
     } else if (session === null && state.session !== this.#over) {
       this.#client.update({ session: fresh(state.session, 'connected', state.agent?.name ?? '', true) });
     }
@@ -155,13 +168,16 @@ export class Sharing {
   #state(message: SessionState): void {
     const { session } = this.#client.model;
     if (message.state === 'ended') {
-      if (session?.id === message.session) this.#ended(message.reason ?? '');
+      if (session?.id !== message.session) return;
+      if (session.elsewhere && message.reason === 'left') this.#client.update({ session: null });
+      else this.#ended(message.reason ?? '');
       return;
     }
     if (session !== null && session.id !== message.session && this.#peer !== null) return; // one at a time
     if (message.session === this.#over) return; // ended here; the server does not know yet
     const known = session?.id === message.session;
     const agent = message.agent?.name ?? agentName(this.#client.model);
+    const back = message.peerOnline === true && !this.#peerOnline;
     this.#peerOnline = message.peerOnline === true;
     if (message.state === 'requested') {
       if (known && !session.elsewhere) return;
@@ -171,8 +187,10 @@ export class Sharing {
       if (message.by === 'agent') this.#asked(message, agent);
     } else if (this.#peer !== null) {
       if (known) this.#client.update({ session: { ...session, agent, path: message.path ?? session.path } });
+      if (known && back) this.picture.retell();
     } else if (message.bound === true) {
-      this.#connect(message, agent);
+      if (message.session === this.#yes) this.#connect(message, agent);
+      else this.#sayEnd(message.session, 'left'); // not on the server's word alone //guard:T22
     } else {
       this.picture.detach(); // another tab of this customer has it
       this.#client.update({ session: fresh(message.session, 'connected', agent, true), prompt: null });
@@ -180,8 +198,14 @@ export class Sharing {
   }
 
   #asked(message: SessionState, agent: string): void {
-    if (message.picture !== true) {
-      this.#client.update({ prompt: { kind: 'direct', agent, session: message.session, sinceMs: Date.now() } });
+    const { state } = this.#client.model.consent;
+    if (this.#asking && (state === 'picking' || state === 'on')) {
+      this.#accept(message.session); // both asked at the same time: the click was the yes
+    } else if (message.picture !== true) {
+      const [counted, muted] = consent.count(this.#client.model.consent, Date.now());
+      const prompt = { kind: 'direct', agent, session: message.session, sinceMs: Date.now() } as const;
+      this.#client.update({ consent: counted, ...(!muted && { prompt }) });
+      if (muted) this.#decline(message.session);
     } else if (canShare()) {
       this.picture.consent('ask'); // muted, it ends in pictureOff
     } else {
@@ -208,8 +232,10 @@ export class Sharing {
     const session = this.#client.model.session;
     if (session === null) return;
     this.#keep(false);
-    if (session.id === this.#mine) this.#end(cause === 'refused' ? cause : 'stopped', null);
-    else if (session.phase === 'requested' && !this.#asking) this.#decline(session.id);
+    const requested = session.phase === 'requested';
+    if (session.id === this.#mine || (requested && session.id === this.#yes)) {
+      this.#end(cause === 'refused' ? cause : 'stopped', null); // too late to decline
+    } else if (requested && !this.#asking) this.#decline(session.id);
   }
 
   #keep(shows: boolean): void {
@@ -223,9 +249,12 @@ export class Sharing {
   }
 
   #accept(session: string): void {
+    this.#yes = session;
     void this.#client.socket?.request({ type: 'session.accept', session }).then((answer) => {
-      if (answer?.type === 'session.state' || this.#peer !== null) return;
-      if (this.#client.model.session?.id === session) this.#ended('expired');
+      const waits = this.#peer === null && this.#client.model.session?.id === session;
+      if (answer?.type === 'session.state' || !waits) return;
+      this.#sayEnd(session, 'left'); // the server may have taken it, with the socket that is lost
+      this.#ended('expired');
     });
   }
 
@@ -242,10 +271,12 @@ export class Sharing {
     void this.#client.socket?.request({ type: 'session.request', conversation, picture }).then((answer) => {
       this.#asking = false;
       if (answer?.type === 'session.state') {
+        this.#yes = answer.session;
         if (picture && this.#client.model.consent.state !== 'on') this.#mine = answer.session;
         if (picture && this.#client.model.consent.state === 'off') this.pictureOff('refused'); // dismissed meanwhile
         return;
       }
+      if (this.#client.model.session !== null) return; // the agent's own request was first
       const text = answer?.type === 'error' ? answer.text : this.#client.model.text.shareOffline;
       this.#finish();
       this.#client.update({ notice: { text, kind: 'warn' } });
@@ -271,9 +302,7 @@ export class Sharing {
         else for (const one of this.directs.waiting()) this.#pass(one);
       },
     });
-    const early = this.#early;
-    this.#early = [];
-    for (const one of early) this.receive(one);
+    for (const one of this.#early.splice(0)) this.receive(one);
     this.picture.flush(message.session);
     this.picture.attach(this.#peer);
     this.#keep(this.#client.model.consent.state === 'on');
@@ -284,6 +313,7 @@ export class Sharing {
     if (peer !== this.#peer) return;
     if (answer?.type === 'session.state' && answer.state !== 'ended') peer.renew(answer);
     else if (answer?.type === 'error') this.#ended('lost');
+    if (peer === this.#peer && answer !== null) this.picture.retell();
   }
 
   #fromPeer(message: FromPeer): void {
@@ -326,9 +356,7 @@ export class Sharing {
 
   #peerEnded(reason: string): void {
     const session = this.#client.model.session;
-    if (session !== null && (reason === 'lost' || reason === 'failed' || reason === 'gone')) {
-      this.#sayEnd(session.id, reason === 'failed' ? 'failed' : 'lost');
-    }
+    if (session !== null) this.#sayEnd(session.id, endReason(reason));
     this.#ended(reason);
   }
 
@@ -340,7 +368,7 @@ export class Sharing {
   }
 
   #end(reason: 'stopped' | 'refused', notice: Notice | null): void {
-    const session = this.#client.model.session;
+    const { session } = this.#client.model;
     if (session === null) return;
     this.picture.detach(); // here first
     this.#peer?.close(reason);
@@ -362,6 +390,7 @@ export class Sharing {
     peer?.close('stopped');
     this.#early = [];
     this.#mine = '';
+    this.#yes = '';
     remember('', false);
     this.directs.ended();
     this.#client.update({ session: null, prompt: null });

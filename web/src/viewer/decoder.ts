@@ -16,6 +16,11 @@ export interface DecoderEvents {
   refused(why: 'size' | 'codec'): void;
 }
 
+interface Still {
+  readonly blob: Blob;
+  readonly of: Painted;
+}
+
 const ASK_EVERY_MS = 500;
 
 /** What this browser can decode, best first. */
@@ -38,7 +43,8 @@ export class Decoder {
   #waiting = new Map<number, Painted>();
   #stamp = 0;
   #next = -1; // the number that continues the chain; -1: wait for a key frame
-  #images: Promise<void> = Promise.resolve();
+  #image: Still | null = null; // waits for the one that is being decoded; the newest wins
+  #decoding = false;
   #askedMs = 0;
 
   constructor(events: DecoderEvents) {
@@ -70,7 +76,9 @@ export class Decoder {
     if (config === null || !allowedSize(config.width, config.height)) return; //guard:T32
     const of = { frame: frame.frame, captureMs: frame.captureMs };
     if (frame.kind === FRAME_KIND.still || config.codec.startsWith('image/')) {
-      this.#image(config.codec, frame, of);
+      const type = config.codec.startsWith('image/') ? config.codec : 'image/png';
+      this.#image = { blob: new Blob([frame.data], { type }), of };
+      if (!this.#decoding) void this.#decodeImages();
       return;
     }
     const key = frame.kind === FRAME_KIND.key;
@@ -118,17 +126,19 @@ export class Decoder {
     }
   }
 
-  #image(type: string, frame: Arrived, of: Painted): void {
-    const mime = type.startsWith('image/') ? type : 'image/png';
-    this.#images = this.#images.then(async () => {
+  async #decodeImages(): Promise<void> {
+    this.#decoding = true;
+    for (let next = this.#image; next !== null; next = this.#image) {
+      this.#image = null;
       try {
-        const picture = await createImageBitmap(new Blob([frame.data], { type: mime }));
-        this.#paint(picture, picture.width, picture.height, of);
+        const picture = await createImageBitmap(next.blob);
+        this.#paint(picture, picture.width, picture.height, next.of);
         picture.close();
       } catch {
         this.#ask();
       }
-    });
+    }
+    this.#decoding = false;
   }
 
   #paint(picture: VideoFrame | ImageBitmap, width: number, height: number, of: Painted): void {
