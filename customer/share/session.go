@@ -4,7 +4,6 @@ package share
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -159,66 +158,6 @@ func (a *app) noteSession(m protocol.SessionState) {
 // say tells a state of the session.
 func (a *app) say(state, reason, sentence string) {
 	a.out.say(Output{Event: "session", Session: string(a.sess.id), State: state, Reason: reason, Path: a.sess.stats.Path, Name: a.sess.agent}, sentence)
-}
-
-// asked reports whether an agent's request waits for the customer's answer.
-func (s *session) asked() bool {
-	return s != nil && s.state == "requested" && s.by == "agent" && !s.answered
-}
-
-// answer answers an agent's request.
-func (a *app) answer() {
-	if a.sess.picture {
-		a.step(EvAsk) // the consent decides; accept and decline follow from it
-		return
-	}
-	if !a.o.AcceptPeer {
-		if a.muted(time.Now()) {
-			a.decline()
-			return
-		}
-		a.out.say(Output{Event: "asked", Session: string(a.sess.id), Name: a.sess.agent, State: "direct"},
-			fmt.Sprintf("Agent “%s” asks for a direct connection for messages that the server can't see. Your computers will see each other's network address. Answer /allow or /deny.", a.sess.agent))
-		if !a.out.s.CanPrompt {
-			a.decline()
-		}
-		return
-	}
-	a.accept()
-}
-
-// muted counts the questions for a direct connection; too many are declined without one, as those to be seen are.
-func (a *app) muted(now time.Time) bool {
-	a.directs = slices.DeleteFunc(a.directs, func(at time.Time) bool { return now.Sub(at) >= asksWindowMs*time.Millisecond })
-	if len(a.directs) >= asksMax { //guard:T23
-		return true
-	}
-	a.directs = append(a.directs, now)
-	return false
-}
-
-// crossed takes an agent's request that the server had before ours, which it refuses then. The customer's own wish
-// to be seen is the yes to it.
-func (a *app) crossed(m protocol.SessionState) {
-	a.sess.id, a.sess.by, a.sess.picture = m.Session, m.By, m.Picture
-	a.noteSession(m)
-	a.say(m.State, "", "")
-	a.accept()
-	a.tellConsent()
-}
-
-func (a *app) accept() {
-	id := a.sess.id
-	a.sess.answered = true
-	a.client.Ask(protocol.SessionAccept{Session: id}, func(reply any, err error) {
-		a.box.post(func(a *app) { a.onSessionReply(id, reply, err) })
-	})
-}
-
-// decline says no to the agent's request. The server tells the agent; here the session is over at once.
-func (a *app) decline() {
-	a.client.Ask(protocol.SessionDecline{Session: a.sess.id}, func(any, error) {}) // the state tells
-	a.sess = nil
 }
 
 func (a *app) onSessionReply(id protocol.SessionID, reply any, err error) {
