@@ -7,14 +7,30 @@ import (
 	"os/signal"
 	"syscall"
 
+	xterm "golang.org/x/term"
+
 	"github.com/lookalong/lookalong/agent/cli"
 	"github.com/lookalong/lookalong/internal/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	ctx, cancel := context.WithCancel(context.Background())
+	fd := int(os.Stdin.Fd())
+	saved, err := xterm.GetState(fd) // chat makes it raw
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	go func() { // ends with the process
+		<-signals
+		cancel()
+		<-signals // the second one ends at once
+		if err == nil {
+			_ = xterm.Restore(fd, saved)
+		}
+		os.Exit(130)
+	}()
 	code := cli.Main(ctx, os.Args[1:], term.System())
-	stop()
 	os.Exit(code)
 }

@@ -72,6 +72,7 @@ type chat struct {
 	direct  []directText
 	said    string // the last sentence about the session
 	away    bool   // the connection was lost since it was online last
+	unsent  bool   // something that was written did not arrive
 	ending  bool   // Ctrl-C or end of input: leaves when everything is stored
 }
 

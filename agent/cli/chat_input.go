@@ -69,6 +69,7 @@ func (c *chat) send(text string) {
 		var refused *protocol.UserError
 		errors.As(err, &refused)
 		c.note("%s", refused.Text)
+		c.unsent = true
 		return
 	}
 	c.sending++
@@ -76,6 +77,7 @@ func (c *chat) send(text string) {
 		c.sending--
 		if err != nil {
 			_, words, _ := c.app.meaning(err)
+			c.unsent = true
 			c.note("Not sent: %s. “%s”", words, text)
 		}
 		c.settle()
@@ -86,8 +88,17 @@ func (c *chat) send(text string) {
 // settle leaves, once that was asked for and everything is stored or delivered.
 func (c *chat) settle() {
 	if c.ending && c.sending == 0 && len(c.direct) == 0 {
-		c.finish(nil)
+		c.finish(c.outcome())
 	}
+}
+
+// outcome is how the chat ends: a script that wrote through a pipe must learn that not everything arrived, as a
+// person at a terminal has.
+func (c *chat) outcome() error {
+	if _, piped := c.ui.(*plainUI); piped && c.unsent {
+		return &fail{exitFailed, "not every message was sent", ""}
+	}
+	return nil
 }
 
 // directText is a direct message that waits for a connection, or for the customer's receipt.
@@ -131,6 +142,7 @@ func (c *chat) flushDirect() {
 		c.ctl.SendDirect(d.id, text, func(err error) {
 			c.post(func() {
 				if err != nil {
+					c.unsent = true
 					c.note("Not sent directly: %v. “%s”", err, text)
 					return
 				}
@@ -158,6 +170,7 @@ func (c *chat) directReceived(id protocol.RequestID) {
 // dropDirect says what could not be sent or was not confirmed.
 func (c *chat) dropDirect() {
 	for _, d := range c.direct {
+		c.unsent = true
 		if d.sent {
 			c.note("Whether the customer received this directly is not known: “%s”", d.text)
 		} else {
@@ -289,7 +302,7 @@ func (c *chat) giveUp(request any, done string) {
 				return
 			}
 			c.note("%s", done)
-			c.finish(nil)
+			c.finish(c.outcome())
 		})
 	})
 }

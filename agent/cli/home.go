@@ -20,6 +20,8 @@ const (
 	keyFile    = "device.key"
 	configFile = "config.json"
 	maxFile    = 64 << 10
+
+	pendingFile = "login.key" // of a login that has not heard the server's answer
 )
 
 // config is config.json. Unknown fields of a newer version are kept out of harm's way: the file is only rewritten
@@ -145,11 +147,7 @@ func (a *app) save(cfg config, key deviceKey) error {
 	if err := checkDir(dir); err != nil {
 		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(ed25519.PrivateKey(key))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := writeKey(filepath.Join(dir, keyFile), key); err != nil {
 		return err
 	}
 	cfg.Version = 1
@@ -158,6 +156,40 @@ func (a *app) save(cfg config, key deviceKey) error {
 		return err
 	}
 	return writeFile(filepath.Join(dir, configFile), append(data, '\n'))
+}
+
+// savePending keeps the key of a login before the server has it: the answer may be lost after the invite was spent,
+// and the next login then comes with the same key. It returns the key that is kept.
+func (a *app) savePending(key deviceKey) (deviceKey, error) {
+	dir, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, pendingFile)
+	if kept, err := readKey(path); err == nil {
+		return kept, nil
+	}
+	return key, writeKey(path, key)
+}
+
+// dropPending removes what savePending kept.
+func (a *app) dropPending() error {
+	dir, err := a.home()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, pendingFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func writeKey(path string, key deviceKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(ed25519.PrivateKey(key))
+	if err != nil {
+		return err
+	}
+	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // writeFile replaces a file, 0600, so that a crash leaves the old or the new one.
@@ -186,7 +218,7 @@ func (a *app) forget() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{keyFile, configFile} {
+	for _, name := range []string{keyFile, configFile, pendingFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -50,6 +50,7 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 	if err != nil {
 		return err
 	}
+	pending := deviceKey(key)
 	if _, err := client.New(client.Config{URL: server, Role: "agent", Key: key}); err != nil {
 		return &fail{exitUsage, "“" + o.server + "” is not a server address", "it looks like https://help.example.com"}
 	}
@@ -71,16 +72,25 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 	if err != nil {
 		return err
 	}
+	if pending, err = a.savePending(pending); err != nil {
+		return err
+	}
 	device, _ := os.Hostname()
-	l, err := a.start(ctx, client.Config{URL: server, Key: key, Invite: invite, Device: clip(device, 64), FailFast: true})
+	l, err := a.start(ctx, client.Config{URL: server, Key: ed25519.PrivateKey(pending), Invite: invite, Device: clip(device, 64), FailFast: true})
 	if err != nil {
 		return err
 	}
 	if err := l.ready(ctx); err != nil {
+		if stop := (*client.StopError)(nil); errors.As(err, &stop) {
+			return errors.Join(err, a.dropPending()) // the server has not taken the key
+		}
 		return err
 	}
 	defer l.close()
-	if err := a.save(config{Server: server}, deviceKey(key)); err != nil {
+	if err := a.save(config{Server: server}, pending); err != nil {
+		return err
+	}
+	if err := a.dropPending(); err != nil {
 		return err
 	}
 	w := l.Welcome()

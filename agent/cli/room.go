@@ -30,6 +30,7 @@ type room struct {
 	status support.Status
 	online bool
 	lost   time.Time // since when the connection is gone
+	again  time.Time // when the history is asked again that a busy server refused
 	over   bool
 	result error // of run, once over
 
@@ -178,6 +179,11 @@ func (r *room) run(ctx context.Context) error {
 				}
 			}
 		case now := <-tick.C:
+			if !r.again.IsZero() && now.After(r.again) {
+				r.again = time.Time{}
+				r.follow.failed()
+				r.follow.catchUp()
+			}
 			if r.onTick != nil {
 				r.onTick(now)
 			}
@@ -279,18 +285,27 @@ func (r *room) reclaimed(reply any, err error) {
 		r.rejoined(reply, err)
 		return
 	}
-	busy := refused.Code == protocol.CodeBusy || refused.Code == protocol.CodeRetry || refused.Code == protocol.CodeRate
-	r.link.Ask(protocol.ConversationWatch{Conversation: r.id, Hold: busy}, func(reply any, err error) {
+	r.link.Ask(protocol.ConversationWatch{Conversation: r.id, Hold: busy(refused)}, func(reply any, err error) {
 		r.post(func() { r.rejoined(reply, err) })
 	})
+}
+
+// busy reports whether the same question may be answered a little later.
+func busy(refused *protocol.UserError) bool {
+	return refused.Code == protocol.CodeBusy || refused.Code == protocol.CodeRetry || refused.Code == protocol.CodeRate
 }
 
 func (r *room) askHistory(after int64) {
 	r.link.Ask(protocol.ChatHistory{Conversation: r.id, After: after, Limit: 100}, func(reply any, err error) {
 		r.post(func() {
-			if page, ok := reply.(protocol.ChatPage); ok && err == nil {
+			var refused *protocol.UserError
+			page, ok := reply.(protocol.ChatPage)
+			switch {
+			case ok && err == nil:
 				r.follow.page(page)
-			} else {
+			case errors.As(err, &refused) && busy(refused):
+				r.again = time.Now().Add(time.Duration(refused.RetryAfterMs) * time.Millisecond)
+			default:
 				r.follow.failed()
 			}
 		})

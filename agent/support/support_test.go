@@ -173,6 +173,15 @@ func TestShare(t *testing.T) {
 	supporttest.Want[protocol.ConsentAsk](c.Events, "the question within the session", nil)
 	a.wait(t, "asked again", func(s Status) bool { return s.View == "asked" })
 
+	// The socket comes back: the answer may be lost, so asking again must ask.
+	a.ctl.Online()
+	a.wait(t, "no question any more", func(s Status) bool { return s.Live() && s.View == "off" })
+	a.ctl.Share(func(err error) { asked <- err })
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	supporttest.Want[protocol.ConsentAsk](c.Events, "the question once more", nil)
+
 	// Ended from here.
 	a.ctl.Stop(func(err error) { asked <- err })
 	if err := <-asked; err != nil {
@@ -242,6 +251,24 @@ func TestProgramEndsPolitely(t *testing.T) {
 	supporttest.Want(c.Events, "the goodbye", func(reason string) bool { return reason == "agent_ended" })
 	if _, _, err := a.ctl.OpenViewer(); err == nil {
 		t.Error("a viewer opened after the end")
+	}
+}
+
+// The server has another live session than we do: ours was lost while the socket was away.
+func TestAnotherSessionReplacesALostOne(t *testing.T) {
+	s := servertest.New(t)
+	c := supporttest.NewCustomer(t, s.URL())
+	a := newAgent(t, s, c.Conv)
+	asked := make(chan error, 1)
+	a.ctl.Connect(func(err error) { asked <- err })
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	st := a.wait(t, "requested", state("requested"))
+	a.ctl.Adopt(st.Session)
+	a.ctl.Adopt("another")
+	if st := a.wait(t, "the end", state("ended")); st.Reason != "lost" {
+		t.Errorf("%+v", st)
 	}
 }
 
