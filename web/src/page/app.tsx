@@ -66,7 +66,8 @@ export function App({ client, model }: Props) {
             </button>
           </div>
         )}
-        <Composer client={client} model={model} />
+        {/* Only once the kept draft is read: it would replace what was typed before. */}
+        {model.loaded && <Composer client={client} model={model} />}
       </main>
       {model.prompt !== null && <Question client={client} model={model} prompt={model.prompt} />}
     </div>
