@@ -15,11 +15,12 @@ import (
 const measureFor = 10 * time.Second
 
 // sample is JavaScript that, for the time it is given, reads the pattern's number from a source of pictures at every
-// frame of the screen and returns [time, number] pairs. Only the row of blocks is read, shrunk to one pixel a block.
+// frame of the screen and returns [time, number] pairs. Only one line
+// of the blocks is read, shrunk to one pixel a block: one read-back a sample, or the measuring would be what is measured.
 const sample = `(source,ms)=>new Promise(done=>{const out=[];const k=document.createElement('canvas');k.width=16;k.height=1;
 const x=k.getContext('2d',{willReadFrequently:true});x.imageSmoothingEnabled=false;const end=Date.now()+ms;
 const step=()=>{const el=document.querySelector(source);const w=el.videoWidth||el.width,h=el.videoHeight||el.height;
-if(w){for(let i=0;i<16;i++)x.drawImage(el,(i*80+40)/1280*w,40/720*h,1,1,i,0,1,1);const d=x.getImageData(0,0,16,1).data;let n=0;
+if(w){x.drawImage(el,0,40/720*h,w,1,0,0,16,1);const d=x.getImageData(0,0,16,1).data;let n=0;
 for(let i=0;i<16;i++)if(d[i*4]>127)n|=1<<i;out.push([Date.now(),n])}
 if(Date.now()<end)requestAnimationFrame(step);else done(out)};requestAnimationFrame(step)})`
 
@@ -79,6 +80,7 @@ func BenchmarkPicture(b *testing.B) {
 	for range b.N {
 		x := newShared(b)
 		v := x.share()
+		pictures(v, "the picture to settle after the start", 60)
 		browser.Eval[bool](x.pattern, times)
 		ours := measure(b, x.pattern, v, "canvas")
 		x.c.Click("button", "Stop sharing")
@@ -135,7 +137,7 @@ func firstPicture(b *testing.B, x *shared, v *browser.Page) float64 {
 	browser.Eval[bool](x.c, `(()=>{document.addEventListener('click',()=>{window.clicked=Date.now()},{capture:true,once:true});return true})()`)
 	before := browser.Eval[float64](x.pattern, "window.shown.n")
 	browser.Eval[bool](v, strings.ReplaceAll(`(()=>{window.first=0;const k=document.createElement('canvas');k.width=16;k.height=1;const x=k.getContext('2d',{willReadFrequently:true});x.imageSmoothingEnabled=false;
-const step=()=>{const el=document.querySelector('canvas');const w=el?el.width:0,h=el?el.height:0;if(w){for(let i=0;i<16;i++)x.drawImage(el,(i*80+40)/1280*w,40/720*h,1,1,i,0,1,1);
+const step=()=>{const el=document.querySelector('canvas');const w=el?el.width:0,h=el?el.height:0;if(w){x.drawImage(el,0,40/720*h,w,1,0,0,16,1);
 const d=x.getImageData(0,0,16,1).data;let n=0;for(let i=0;i<16;i++)if(d[i*4]>127)n|=1<<i;if(n>BEFORE&&n<BEFORE+600){window.first=Date.now();return}}requestAnimationFrame(step)};requestAnimationFrame(step);return true})()`, "BEFORE", fmt.Sprint(int(before))))
 	x.c.Click("button", "Share my screen")
 	v.Until("the first picture", func() bool {
