@@ -126,20 +126,18 @@ func claimNext(ctx context.Context, r *room) error {
 
 // waitForQueue returns when somebody waits.
 func (r *room) waitForQueue(ctx context.Context) error {
-	watch := func() {
-		r.link.Ask(protocol.QueueList{Watch: true}, func(reply any, err error) {
-			r.post(func() {
-				if q, ok := reply.(protocol.QueueState); ok && q.Total > 0 {
-					r.finish(nil)
-				}
-			})
-		})
-	}
-	r.onPush = func(msg any) {
-		if q, ok := msg.(protocol.QueueState); ok && q.Total > 0 {
+	waiting := true // an answer that is still in the mailbox afterwards must not end what comes next
+	seen := func(msg any) {
+		if q, ok := msg.(protocol.QueueState); ok && q.Total > 0 && waiting {
 			r.finish(nil)
 		}
 	}
+	watch := func() {
+		r.link.Ask(protocol.QueueList{Watch: true}, func(reply any, err error) {
+			r.post(func() { seen(reply) })
+		})
+	}
+	r.onPush = seen
 	r.onLink = func(s client.State, err error) {
 		switch s {
 		case client.Online:
@@ -150,6 +148,7 @@ func (r *room) waitForQueue(ctx context.Context) error {
 	}
 	watch()
 	err := r.run(ctx)
+	waiting = false
 	r.over, r.onPush, r.onLink = false, nil, nil
 	if err == nil && r.app.io.ErrTTY {
 		fmt.Fprint(r.app.io.Err, "\a")
