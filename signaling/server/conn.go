@@ -49,19 +49,6 @@ type identity struct {
 	generation int
 }
 
-// hubState is what the hub keeps about a socket.
-type hubState struct {
-	page       *protocol.Page
-	queueWatch bool
-	present    bool // an agent's standing connection: it counts as presence
-	watches    map[*conv]struct{}
-	holds      map[*conv]struct{}
-	sessions   map[*session]struct{} // bound to this socket
-	refusals   int
-	waitUntil  time.Time     // no chat message is taken before: order is kept over a refusal
-	typing     *rate.Limiter // of chat.typing
-}
-
 func (c *conn) isAgent() bool { return c.agent != "" }
 
 // send encodes a message into the outbox. A full outbox closes the socket with CloseSlow: the client may come back
