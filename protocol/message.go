@@ -47,6 +47,9 @@ type Row struct {
 	Max    int    // bytes of the whole message
 	Strict bool   // unknown fields are refused from every sender
 	Zero   any    // a struct whose first field is Type
+
+	typ   reflect.Type
+	shape *shape
 }
 
 const (
@@ -138,8 +141,10 @@ var (
 func init() {
 	for i := range Table {
 		row := &Table[i]
+		row.typ = reflect.TypeOf(row.Zero)
+		row.shape = shapeOf(row.typ)
 		rowByType[row.Type] = row
-		rowByZero[reflect.TypeOf(row.Zero)] = row
+		rowByZero[row.typ] = row
 	}
 }
 
