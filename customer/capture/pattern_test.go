@@ -1,45 +1,11 @@
-// What the pattern says can be read back, also through a lossy codec.
-
 package capture
 
 import (
-	"bytes"
 	"errors"
-	"image"
-	"image/jpeg"
-	"image/png"
 	"testing"
-)
 
-func TestNumberSurvivesCodecs(t *testing.T) {
-	for _, size := range []image.Point{{640, 360}, {64, 64}, {333, 217}} {
-		img := image.NewRGBA(image.Rectangle{Max: size})
-		for _, n := range []uint16{0, 1, 0x5555, 12345, 65535} {
-			drawPattern(img, n)
-			var p, j bytes.Buffer
-			if err := png.Encode(&p, img); err != nil {
-				t.Fatal(err)
-			}
-			if err := jpeg.Encode(&j, img, &jpeg.Options{Quality: 60}); err != nil {
-				t.Fatal(err)
-			}
-			for name, buf := range map[string]*bytes.Buffer{"png": &p, "jpeg": &j} {
-				back, _, err := image.Decode(buf)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got, err := ReadNumber(back); err != nil || got != n {
-					t.Errorf("%v %s: got %d, %v; want %d", size, name, got, err, n)
-				}
-			}
-			r, g, b, _ := img.At(3, size.Y-3).RGBA()
-			want := Colours[n%8]
-			if byte(r>>8) != want.R || byte(g>>8) != want.G || byte(b>>8) != want.B {
-				t.Errorf("%v number %d has the wrong field colour", size, n)
-			}
-		}
-	}
-}
+	"github.com/lookalong/lookalong/internal/pattern"
+)
 
 func TestPatternCountsAndCloses(t *testing.T) {
 	p, err := NewPattern(128, 64)
@@ -51,7 +17,7 @@ func TestPatternCountsAndCloses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReadNumber(img); err != nil || got != want {
+		if got, err := pattern.Read(img); err != nil || got != want {
 			t.Errorf("got %d, %v; want %d", got, err, want)
 		}
 	}
@@ -60,18 +26,6 @@ func TestPatternCountsAndCloses(t *testing.T) {
 	}
 	if _, err := p.Grab(); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: got %v, want ErrClosed", err)
-	}
-}
-
-func TestNotAPattern(t *testing.T) {
-	grey := image.NewGray(image.Rect(0, 0, 200, 200))
-	for i := range grey.Pix {
-		grey.Pix[i] = 128
-	}
-	for name, img := range map[string]image.Image{"grey": grey, "tiny": image.NewGray(image.Rect(0, 0, 3, 3))} {
-		if _, err := ReadNumber(img); !errors.Is(err, ErrNoPattern) {
-			t.Errorf("%s: got %v, want ErrNoPattern", name, err)
-		}
 	}
 	if _, err := NewPattern(10, 10); err == nil {
 		t.Error("a pattern of 10×10 must be refused")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/customer/capture"
+	"github.com/lookalong/lookalong/internal/pattern"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/peer/peertest"
@@ -316,7 +317,7 @@ func (a *agent) watch(n int) {
 		if err != nil {
 			a.t.Fatal(err)
 		}
-		got, err := capture.ReadNumber(img)
+		got, err := pattern.Read(img)
 		if got == 0 {
 			base = f.Frame // the pattern counts anew in each share, the frames go on
 		}
