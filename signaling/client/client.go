@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -55,6 +56,10 @@ type Config struct {
 	Invite string             // an agent's first login
 	Device string             // the device's label, with an invite
 	Log    *slog.Logger       // nil: no log
+
+	// Dial opens the connection below TLS and the WebSocket, for instance from a chosen source address. nil: the
+	// system's way, through the environment's HTTP proxy where there is one.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// FailFast makes Run return at the first failed connect or lost connection instead of coming back.
 	FailFast bool

@@ -62,6 +62,9 @@ func (c *Client) connect(ctx context.Context) (online bool, err error) {
 		// EnableCompression stays off: chat and secrets share one socket (CRIME). No Origin header: /ws/agent and
 		// /ws/native refuse any.
 	}
+	if c.cfg.Dial != nil {
+		dialer.Proxy, dialer.NetDialContext = nil, c.cfg.Dial
+	}
 	ws, resp, err := dialer.DialContext(hello, c.ws, nil)
 	if err != nil {
 		return false, c.dialError(resp, err)
