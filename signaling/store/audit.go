@@ -28,7 +28,7 @@ func (s *Store) Audit(e Entry, done func(Entry, error)) error {
 		e.Body = json.RawMessage("{}")
 	}
 	e.Body = append(json.RawMessage(nil), e.Body...)
-	return submit(s, func(t *tx) (Entry, error) {
+	return submitAlways(s, func(t *tx) (Entry, error) {
 		if e.Kind == "" || e.Actor.Kind == "" || !json.Valid(e.Body) {
 			return Entry{}, fmt.Errorf("store: audit entry: %w", ErrInvalid)
 		}

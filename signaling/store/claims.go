@@ -100,7 +100,7 @@ func (t *tx) owned(id, text string, args ...any) (Conversation, error) {
 // Release puts an agent's claim back into the queue, at its old place.
 // Errors: ErrNotFound, ErrClosed, ErrNotOwner.
 func (s *Store) Release(id, agent string, done func(Conversation, error)) error {
-	return submit(s, func(t *tx) (Conversation, error) {
+	return submitAlways(s, func(t *tx) (Conversation, error) {
 		return t.owned(id, unclaim+"WHERE id = ? AND state = 'claimed' AND claimed_by = ?", id, agent)
 	}, done)
 }
@@ -108,13 +108,13 @@ func (s *Store) Release(id, agent string, done func(Conversation, error)) error 
 // SetLapse sets when an agent's claim ends by itself; nil: an open connection
 // holds it. Errors as for Release.
 func (s *Store) SetLapse(id, agent string, at *time.Time, done func(Conversation, error)) error {
-	return submit(s, func(t *tx) (Conversation, error) { return t.lapse(id, agent, at) }, done)
+	return submitAlways(s, func(t *tx) (Conversation, error) { return t.lapse(id, agent, at) }, done)
 }
 
 // ServerStarted gives the claims that connections of the server's last run held
 // RestartLapse to be taken up again. It returns how many there were.
 func (s *Store) ServerStarted(now time.Time, done func(int64, error)) error {
-	return submit(s, func(t *tx) (int64, error) {
+	return submitAlways(s, func(t *tx) (int64, error) {
 		return t.exec("UPDATE conversations SET lapses_at = ? WHERE state = 'claimed' AND lapses_at IS NULL",
 			now.Add(RestartLapse).UnixMilli())
 	}, done)

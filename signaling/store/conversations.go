@@ -78,7 +78,8 @@ type Opened struct {
 
 // OpenConversation returns the customer's open conversation; else the last one
 // closed within ReopenFor, unchanged; else a new one that waits.
-// Errors: ErrNotFound for an unknown customer.
+// Errors: ErrNotFound for an unknown customer; ErrLowSpace or ErrReadOnly where a
+// new one would be needed.
 func (s *Store) OpenConversation(customer string, done func(Opened, error)) error {
 	return submit(s, func(t *tx) (Opened, error) {
 		now := s.now()
@@ -90,6 +91,9 @@ func (s *Store) OpenConversation(customer string, done func(Opened, error)) erro
 			return Opened{Conversation: known[0]}, nil
 		}
 		if _, err := first(t.query, scanCustomer, "customer", customerColumns+"WHERE id = ?", customer); err != nil {
+			return Opened{}, err
+		}
+		if err := s.guard.mayOpen(); err != nil {
 			return Opened{}, err
 		}
 		c := Conversation{ID: newID(), CustomerID: customer, State: Waiting, CreatedAt: now, WaitingSince: now, LastAt: now}
@@ -171,7 +175,7 @@ type Actor struct {
 // end their own, an agent one that waits or that they hold, the system any.
 // Errors: ErrNotFound, ErrClosed, ErrNotOwner.
 func (s *Store) CloseConversation(id string, by Actor, done func(Conversation, error)) error {
-	return submit(s, func(t *tx) (Conversation, error) {
+	return submitAlways(s, func(t *tx) (Conversation, error) {
 		c, err := conversation(t.query, id)
 		if err != nil {
 			return Conversation{}, err
@@ -196,7 +200,7 @@ const closing = `UPDATE conversations SET state = 'closed', closed_at = ?, misse
 // CloseSilent closes what is claimed and had no message, and no new claim, for
 // SilentFor before now. It returns the rows as they are then.
 func (s *Store) CloseSilent(now time.Time, done func([]Conversation, error)) error {
-	return submit(s, func(t *tx) ([]Conversation, error) {
+	return submitAlways(s, func(t *tx) ([]Conversation, error) {
 		limit := now.Add(-SilentFor).UnixMilli()
 		return list(t.returning, scanConversation,
 			closing+"WHERE state = 'claimed' AND last_at <= ? AND claimed_at <= ? RETURNING "+conversationList,

@@ -24,8 +24,14 @@ var (
 	ErrStopped = errors.New("stopped")
 	// ErrFull: the disk has no room. Nothing was written; works again once there is room.
 	ErrFull = errors.New("disk full")
-	// ErrReadOnly: the file or its file system refuses writes.
+	// ErrReadOnly: too little space is left (see Options.ReadOnlyBelow), or the file or its
+	// file system refuses writes. What was stored before still gets its acknowledgement.
 	ErrReadOnly = errors.New("read-only")
+	// ErrLowSpace: too little space is left for a new customer or a new conversation
+	// (see Options.StopNewBelow); those that exist go on.
+	ErrLowSpace = errors.New("disk nearly full")
+	// ErrDamaged: the file's bytes are not what was written. Restore a backup.
+	ErrDamaged = errors.New("data damaged")
 	// ErrStorage: anything else that the disk or the database reported; for the operator.
 	ErrStorage = errors.New("storage failed")
 )

@@ -23,6 +23,7 @@ type Message struct {
 	SenderName   string // as it was when it was sent; foreign text
 	Text         string // foreign text
 	At           time.Time
+	Damaged      bool // the row is not what was stored: Text and SenderName are empty, and the caller says so
 }
 
 // LogValue keeps text and names out of logs.

@@ -26,6 +26,12 @@ type Options struct {
 	BatchMax int
 	// Readers is how many connections read. Zero means twice the number of cores.
 	Readers int
+	// StopNewBelow is the free space below which no new customer and no new
+	// conversation is taken (ErrLowSpace). Unit: bytes. Zero means StopNewBelow (2 GiB), negative off.
+	StopNewBelow int64
+	// ReadOnlyBelow is the free space below which only what frees space or protects
+	// people is written (ErrReadOnly). Unit: bytes. Zero means ReadOnlyBelow (512 MiB), negative off.
+	ReadOnlyBelow int64
 	// Clock tells the time. Nil means time.Now.
 	Clock func() time.Time
 }
@@ -47,6 +53,12 @@ type Store struct {
 	mu       sync.RWMutex
 	phase    phase
 	released sync.Once
+
+	guard    *guard
+	fault    atomic.Pointer[fault]
+	onCommit func(Commit) // nil: nobody asks
+	opened   time.Time    // what age counts from
+	oldest   atomic.Int64 // age() when the oldest write not yet reported was queued; 0: none is under way
 
 	commits, writes, largest atomic.Int64
 }
@@ -158,6 +170,9 @@ func newStore(dir string, o Options) *Store {
 		s.clock = time.Now
 	}
 	s.queue = make(chan op, o.QueueLen)
+	s.opened = time.Now()
+	s.guard = newGuard(dir, o.StopNewBelow, o.ReadOnlyBelow, s.now())
+	s.fault.Store(&fault{since: s.now()})
 	return s
 }
 

@@ -105,7 +105,7 @@ func TestFolderRefused(t *testing.T) {
 		{"cannot be made", "/proc/lookalong", ErrFolder, "can't be made"},
 		{"open to the group", loose, ErrFolder, "chmod 700 " + loose},
 		{"a folder in the file's place", odd, ErrFolder, "not a plain file"},
-		{"not a database", garbage, ErrStorage, "restore a backup"},
+		{"not a database", garbage, ErrDamaged, "restore a backup"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := Open(t.Context(), Options{Dir: test.dir})

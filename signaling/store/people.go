@@ -63,7 +63,8 @@ func scanCustomer(rows *sql.Rows) (c Customer, err error) {
 }
 
 // EnsureCustomer returns the customer with this key, made at its first use.
-// Errors: ErrConflict if the thumbprint is known with another key.
+// Errors: ErrConflict if the thumbprint is known with another key; ErrLowSpace or
+// ErrReadOnly if it is unknown and there is no room.
 func (s *Store) EnsureCustomer(thumbprint, kind string, pub []byte, done func(Customer, error)) error {
 	pub = bytes.Clone(pub)
 	return submit(s, func(t *tx) (Customer, error) {
@@ -79,6 +80,9 @@ func (s *Store) EnsureCustomer(thumbprint, kind string, pub []byte, done func(Cu
 		}
 		if thumbprint == "" || len(pub) == 0 {
 			return Customer{}, fmt.Errorf("store: customer key: %w", ErrInvalid)
+		}
+		if err := s.guard.mayOpen(); err != nil {
+			return Customer{}, err
 		}
 		c := Customer{newID(), thumbprint, kind, pub, 1, s.now()}
 		_, err = t.exec("INSERT INTO customers (id, thumbprint, kind, pub, generation, created_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -177,7 +181,7 @@ func (t *tx) must(what, text string, args ...any) error {
 
 // RevokeDevice locks one device out for ever. Errors: ErrNotFound.
 func (s *Store) RevokeDevice(id string, done func(struct{}, error)) error {
-	return submit(s, func(t *tx) (struct{}, error) {
+	return submitAlways(s, func(t *tx) (struct{}, error) {
 		return struct{}{}, t.must("device",
 			"UPDATE devices SET revoked_at = COALESCE(revoked_at, ?) WHERE id = ?", s.now().UnixMilli(), id)
 	}, done)
@@ -187,7 +191,7 @@ func (s *Store) RevokeDevice(id string, done func(struct{}, error)) error {
 // claims back into the queue; the result is the ids of those conversations.
 // Errors: ErrNotFound.
 func (s *Store) RevokeAgent(id string, done func([]string, error)) error {
-	return submit(s, func(t *tx) ([]string, error) {
+	return submitAlways(s, func(t *tx) ([]string, error) {
 		now := s.now().UnixMilli()
 		if err := t.must("agent", `UPDATE agents SET revoked_at = COALESCE(revoked_at, ?), generation = generation + 1
 			WHERE id = ?`, now, id); err != nil {

@@ -122,7 +122,7 @@ type SessionUpdate struct {
 // conditional UPDATE. Ended is permanent, and wipes the relay's credential.
 // Errors: ErrNotFound, ErrConflict (it is in another state), ErrInvalid.
 func (s *Store) UpdateSession(id string, u SessionUpdate, done func(Session, error)) error {
-	return submit(s, func(t *tx) (Session, error) {
+	return submitAlways(s, func(t *tx) (Session, error) {
 		if len(u.From) == 0 || u.To == "" || slices.Contains(u.From, Ended) {
 			return Session{}, fmt.Errorf("store: session step: %w", ErrInvalid)
 		}

@@ -98,6 +98,8 @@ func translateDriver(err error) error {
 		out.kind = ErrFull
 	case sqlite3.SQLITE_READONLY:
 		out.kind = ErrReadOnly
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		out.kind = ErrDamaged
 	}
 	return out
 }

@@ -6,19 +6,34 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 )
 
 // op is one piece of work: run inside the transaction, done after it.
 type op struct {
-	run  func(*tx) error
-	done func(error)
+	run    func(*tx) error
+	done   func(error)
+	always bool          // tried however little space is left
+	queued time.Duration // age of the store at that moment
 }
 
-// submit queues run; see the package comment for when done is called.
+// submit queues run; see the package comment for when done is called. Its first
+// change of a row is refused while the guard of the disk says read-only.
 func submit[R any](s *Store, run func(*tx) (R, error), done func(R, error)) error {
+	return submitOp(s, false, run, done)
+}
+
+// submitAlways is submit for what frees space or protects people: the end of a
+// session, a release, an erasure, an audit entry. It is tried on a full disk too.
+func submitAlways[R any](s *Store, run func(*tx) (R, error), done func(R, error)) error {
+	return submitOp(s, true, run, done)
+}
+
+func submitOp[R any](s *Store, always bool, run func(*tx) (R, error), done func(R, error)) error {
 	var result R
 	return s.enqueue(op{
-		run: func(t *tx) (err error) { result, err = run(t); return err },
+		always: always,
+		run:    func(t *tx) (err error) { result, err = run(t); return err },
 		done: func(err error) {
 			if err != nil {
 				result = *new(R)
@@ -34,6 +49,7 @@ func (s *Store) enqueue(o op) error {
 	if s.phase == stopping {
 		return fmt.Errorf("store: %w", ErrStopped)
 	}
+	o.queued = s.age()
 	select {
 	case s.queue <- o:
 		return nil
@@ -92,7 +108,7 @@ func (s *Store) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	defer s.release()
 
-	w, err := newWriter(s.writeDB)
+	w, err := newWriter(s.writeDB, s.guard)
 	if err != nil {
 		s.refuse()
 		for len(s.queue) > 0 {
@@ -102,11 +118,20 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	defer w.close()
 
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
 	batch := make([]op, 0, s.batch)
 	for {
 		select {
 		case o := <-s.queue:
 			batch = append(batch[:0], o)
+		case <-tick.C:
+			s.guard.look(s.now())
+			if s.fault.Load().err != nil { // find out whether it works again, also when nobody writes
+				batch = append(batch[:0], probe)
+				break
+			}
+			continue
 		case <-ctx.Done():
 			return s.drain(w, batch)
 		case <-s.stop:
@@ -148,30 +173,52 @@ func (s *Store) drain(w *writer, batch []op) error {
 
 // commit runs one batch and reports each outcome, in order, after the commit.
 func (s *Store) commit(w *writer, batch []op) {
-	errs := w.transact(batch)
-	s.commits.Add(1)
-	s.writes.Add(int64(len(batch)))
-	s.largest.Store(max(s.largest.Load(), int64(len(batch))))
+	s.oldest.Store(int64(batch[0].queued))
+	start := time.Now()
+	errs, err := w.transact(batch)
+	took := time.Since(start)
+	s.note(err)
+	if err == nil {
+		s.commits.Add(1)
+		s.writes.Add(int64(len(batch)))
+		s.largest.Store(max(s.largest.Load(), int64(len(batch))))
+	}
+	size := len(batch)
 	for i, o := range batch {
 		o.done(errs[i])
 		batch[i] = op{} // keeps nothing alive
 	}
+	s.oldest.Store(0)
+	if s.onCommit != nil {
+		s.onCommit(Commit{size, took, err})
+	}
+}
+
+// probe is a write of the store's own: it ends a fault that no write of others ends.
+var probe = op{
+	always: true,
+	run: func(t *tx) error {
+		_, err := t.exec("UPDATE settings SET value = value WHERE key = 'probe'")
+		return err
+	},
+	done: func(error) {},
 }
 
 // writer holds the connection and its prepared statements; Run's goroutine only.
 type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
+	guard *guard
 	stmts map[string]*sql.Stmt
 	errs  []error
 }
 
-func newWriter(db *sql.DB) (*writer, error) {
+func newWriter(db *sql.DB, g *guard) (*writer, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}}, nil
+	return &writer{db: db, conn: conn, guard: g, stmts: map[string]*sql.Stmt{}}, nil
 }
 
 func (w *writer) close() {
@@ -208,21 +255,21 @@ func (w *writer) exec(text string, args ...any) (int64, error) {
 	return n, translate(err)
 }
 
-// transact runs the batch in one transaction. It returns one error for each op;
-// the slice is valid until the next call.
-func (w *writer) transact(batch []op) []error {
+// transact runs the batch in one transaction. It returns one error for each op,
+// and the one that lost the whole batch; the slice is valid until the next call.
+func (w *writer) transact(batch []op) ([]error, error) {
 	w.errs = append(w.errs[:0], make([]error, len(batch))...)
-	fail := func(err error) []error {
+	fail := func(err error) ([]error, error) {
 		for i := range w.errs {
 			w.errs[i] = err
 		}
-		return w.errs
+		return w.errs, err
 	}
 	if _, err := w.exec(begin); err != nil {
 		return fail(err)
 	}
 	for i, o := range batch {
-		t := tx{w: w}
+		t := tx{w: w, always: o.always}
 		err := t.finish(o.run(&t))
 		if spoils(err) {
 			_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
@@ -234,13 +281,14 @@ func (w *writer) transact(batch []op) []error {
 		_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
 		return fail(err)
 	}
-	return w.errs
+	return w.errs, nil
 }
 
 // tx is what one op sees of the transaction.
 type tx struct {
-	w     *writer
-	saved bool // a savepoint is open: this op has written
+	w      *writer
+	always bool // see op
+	saved  bool // a savepoint is open: this op has written
 }
 
 // save opens the savepoint before the op's first write, so that an op which only
@@ -249,9 +297,16 @@ func (t *tx) save() error {
 	if t.saved {
 		return nil
 	}
-	_, err := t.w.exec("SAVEPOINT op")
-	t.saved = err == nil
-	return err
+	if !t.always {
+		if err := t.w.guard.mayGrow(); err != nil {
+			return err
+		}
+	}
+	if _, err := t.w.exec("SAVEPOINT op"); err != nil {
+		return lost(err)
+	}
+	t.saved = true
+	return nil
 }
 
 // finish ends the savepoint: undone if the op failed.
@@ -276,7 +331,7 @@ func lost(err error) error { return &dbError{kind: ErrStorage, text: err.Error()
 // exec changes rows and returns how many.
 func (t *tx) exec(text string, args ...any) (int64, error) {
 	if err := t.save(); err != nil {
-		return 0, lost(err)
+		return 0, err
 	}
 	return t.w.exec(text, args...)
 }
@@ -294,7 +349,7 @@ func (t *tx) query(each func(*sql.Rows) error, text string, args ...any) error {
 // returning is query for a statement that changes rows.
 func (t *tx) returning(each func(*sql.Rows) error, text string, args ...any) error {
 	if err := t.save(); err != nil {
-		return lost(err)
+		return err
 	}
 	return t.query(each, text, args...)
 }
