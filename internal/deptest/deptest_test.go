@@ -42,7 +42,7 @@ var rules = []rule{
 }
 
 // nobodyImports are packages for tests alone.
-var nobodyImports = []string{module + "/signaling/servertest", module + "/peer/peertest", module + "/e2e"}
+var nobodyImports = []string{module + "/signaling/servertest", module + "/peer/peertest", module + "/internal/fault", module + "/e2e"}
 
 type pkg struct {
 	ImportPath string

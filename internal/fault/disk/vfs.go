@@ -1,0 +1,263 @@
+// The shim itself: a SQLite VFS that stands before the system's own and becomes
+// the default one. Each file that it opens is a small header followed by the
+// system's file; a call is first shown to the Disk that the path belongs to.
+
+package disk
+
+import (
+	"path/filepath"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// header stands before the system's file structure, as SQLite's own shims do it.
+type header struct {
+	methods uintptr // what SQLite calls; zero while not open
+	_       uintptr // keeps what follows on 16 bytes
+}
+
+const headerSize = int32(unsafe.Sizeof(header{}))
+
+// SQLite keeps the addresses of these three for the life of the process.
+var (
+	system  uintptr // the VFS that was the default before
+	shim    sqlite3.Tsqlite3_vfs
+	methods sqlite3.Tsqlite3_io_methods
+)
+
+// open files by the address of their structure; only those that belong to a Disk.
+var (
+	install sync.Once
+	files   sync.Map // uintptr -> *file
+	mu      sync.RWMutex
+	disks   []*Disk
+)
+
+// ptr turns an address in SQLite's memory into a pointer. That memory is not
+// the garbage collector's, so the usual warning does not apply.
+func ptr(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// fp is the address of a top-level function as the transpiled SQLite stores it.
+func fp(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
+
+// fn is the way back: it makes an address callable.
+func fn[F any](addr uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{addr})) }
+
+// register puts the shim in front, once in a process.
+func register() {
+	install.Do(func() {
+		tls := libc.NewTLS() // kept: the shim stays
+		system = sqlite3.Xsqlite3_vfs_find(tls, 0)
+		shim = *(*sqlite3.Tsqlite3_vfs)(ptr(system))
+		name, err := libc.CString("lookalong-fault")
+		if err != nil {
+			panic(err) // out of memory
+		}
+		// What is not replaced is the system's own function, which does not look at its VFS argument.
+		shim.FpNext, shim.FzName = 0, name
+		shim.FszOsFile += headerSize
+		shim.FxOpen, shim.FxDelete = fp(xOpen), fp(xDelete)
+		methods = sqlite3.Tsqlite3_io_methods{
+			FiVersion: 3, FxClose: fp(xClose), FxRead: fp(xRead), FxWrite: fp(xWrite), FxTruncate: fp(xTruncate),
+			FxSync: fp(xSync), FxFileSize: fp(xFileSize), FxLock: fp(xLock), FxUnlock: fp(xUnlock),
+			FxCheckReservedLock: fp(xCheckReservedLock), FxFileControl: fp(xFileControl), FxSectorSize: fp(xSectorSize),
+			FxDeviceCharacteristics: fp(xDeviceCharacteristics), FxShmMap: fp(xShmMap), FxShmLock: fp(xShmLock),
+			FxShmBarrier: fp(xShmBarrier), FxShmUnmap: fp(xShmUnmap), FxFetch: fp(xFetch), FxUnfetch: fp(xUnfetch),
+		}
+		if rc := sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&shim)), 1); rc != sqlite3.SQLITE_OK {
+			panic("disk: SQLite refused the file system")
+		}
+	})
+}
+
+// diskOf finds whose file a path is.
+func diskOf(path string) *Disk {
+	mu.RLock()
+	defer mu.RUnlock()
+	for _, d := range disks {
+		if d.dir == "" || strings.HasPrefix(path, d.dir+string(filepath.Separator)) {
+			return d
+		}
+	}
+	return nil
+}
+
+// inner is the system's file behind ours, and its methods.
+func inner(f uintptr) (uintptr, *sqlite3.Tsqlite3_io_methods) {
+	in := f + uintptr(headerSize)
+	return in, (*sqlite3.Tsqlite3_io_methods)(ptr(*(*uintptr)(ptr(in))))
+}
+
+func ours(f uintptr) *file {
+	if v, ok := files.Load(f); ok {
+		return v.(*file)
+	}
+	return nil
+}
+
+type openFn = func(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32
+
+func xOpen(tls *libc.TLS, _, name, f uintptr, flags int32, out uintptr) int32 {
+	*(*header)(ptr(f)) = header{}
+	var of *file
+	if kind := kindOf(flags); name != 0 && kind != "" {
+		path := libc.GoString(name)
+		if d := diskOf(path); d != nil {
+			of = d.opening(path, kind)
+		}
+	}
+	in := f + uintptr(headerSize)
+	rc := fn[openFn]((*sqlite3.Tsqlite3_vfs)(ptr(system)).FxOpen)(tls, system, name, in, flags, out)
+	if *(*uintptr)(ptr(in)) != 0 {
+		(*header)(ptr(f)).methods = uintptr(unsafe.Pointer(&methods))
+	}
+	if rc == sqlite3.SQLITE_OK && of != nil {
+		files.Store(f, of)
+	}
+	return rc
+}
+
+// kindOf names the files that hold data; the others, such as temporary ones, are left alone.
+func kindOf(flags int32) Kind {
+	switch {
+	case flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0:
+		return Database
+	case flags&sqlite3.SQLITE_OPEN_WAL != 0:
+		return WAL
+	case flags&sqlite3.SQLITE_OPEN_MAIN_JOURNAL != 0:
+		return Journal
+	}
+	return ""
+}
+
+type deleteFn = func(tls *libc.TLS, vfs, name uintptr, dirSync int32) int32
+
+func xDelete(tls *libc.TLS, _, name uintptr, dirSync int32) int32 {
+	rc := fn[deleteFn]((*sqlite3.Tsqlite3_vfs)(ptr(system)).FxDelete)(tls, system, name, dirSync)
+	path := libc.GoString(name)
+	if d := diskOf(path); d != nil && rc == sqlite3.SQLITE_OK {
+		d.deleted(path, dirSync != 0)
+	}
+	return rc
+}
+
+type (
+	fileFn     = func(tls *libc.TLS, f uintptr) int32
+	fileIntFn  = func(tls *libc.TLS, f uintptr, n int32) int32
+	fileInt3Fn = func(tls *libc.TLS, f uintptr, a, b, c int32) int32
+	filePtrFn  = func(tls *libc.TLS, f, p uintptr) int32
+	controlFn  = func(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32
+	bytesFn    = func(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32
+	truncateFn = func(tls *libc.TLS, f uintptr, size int64) int32
+	shmMapFn   = func(tls *libc.TLS, f uintptr, page, size, extend int32, out uintptr) int32
+	barrierFn  = func(tls *libc.TLS, f uintptr)
+	fetchFn    = func(tls *libc.TLS, f uintptr, off int64, n int32, out uintptr) int32
+	unfetchFn  = func(tls *libc.TLS, f uintptr, off int64, p uintptr) int32
+)
+
+func xClose(tls *libc.TLS, f uintptr) int32 {
+	in, m := inner(f)
+	files.Delete(f)
+	return fn[fileFn](m.FxClose)(tls, in)
+}
+
+func xRead(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32 {
+	in, m := inner(f)
+	return fn[bytesFn](m.FxRead)(tls, in, buf, n, off)
+}
+
+func xWrite(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32 {
+	in, m := inner(f)
+	write := func() int32 { return fn[bytesFn](m.FxWrite)(tls, in, buf, n, off) }
+	if of := ours(f); of != nil {
+		return of.write(unsafe.Slice((*byte)(ptr(buf)), n), off, write)
+	}
+	return write()
+}
+
+func xTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
+	in, m := inner(f)
+	truncate := func() int32 { return fn[truncateFn](m.FxTruncate)(tls, in, size) }
+	if of := ours(f); of != nil {
+		return of.truncate(size, truncate)
+	}
+	return truncate()
+}
+
+func xSync(tls *libc.TLS, f uintptr, flags int32) int32 {
+	in, m := inner(f)
+	sync := func() int32 { return fn[fileIntFn](m.FxSync)(tls, in, flags) }
+	if of := ours(f); of != nil {
+		return of.sync(sync)
+	}
+	return sync()
+}
+
+func xFileSize(tls *libc.TLS, f, out uintptr) int32 {
+	in, m := inner(f)
+	return fn[filePtrFn](m.FxFileSize)(tls, in, out)
+}
+
+func xLock(tls *libc.TLS, f uintptr, level int32) int32 {
+	in, m := inner(f)
+	return fn[fileIntFn](m.FxLock)(tls, in, level)
+}
+
+func xUnlock(tls *libc.TLS, f uintptr, level int32) int32 {
+	in, m := inner(f)
+	return fn[fileIntFn](m.FxUnlock)(tls, in, level)
+}
+
+func xCheckReservedLock(tls *libc.TLS, f, out uintptr) int32 {
+	in, m := inner(f)
+	return fn[filePtrFn](m.FxCheckReservedLock)(tls, in, out)
+}
+
+func xFileControl(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32 {
+	in, m := inner(f)
+	return fn[controlFn](m.FxFileControl)(tls, in, op, arg)
+}
+
+func xSectorSize(tls *libc.TLS, f uintptr) int32 {
+	in, m := inner(f)
+	return fn[fileFn](m.FxSectorSize)(tls, in)
+}
+
+func xDeviceCharacteristics(tls *libc.TLS, f uintptr) int32 {
+	in, m := inner(f)
+	return fn[fileFn](m.FxDeviceCharacteristics)(tls, in)
+}
+
+func xShmMap(tls *libc.TLS, f uintptr, page, size, extend int32, out uintptr) int32 {
+	in, m := inner(f)
+	return fn[shmMapFn](m.FxShmMap)(tls, in, page, size, extend, out)
+}
+
+func xShmLock(tls *libc.TLS, f uintptr, offset, n, flags int32) int32 {
+	in, m := inner(f)
+	return fn[fileInt3Fn](m.FxShmLock)(tls, in, offset, n, flags)
+}
+
+func xShmBarrier(tls *libc.TLS, f uintptr) {
+	in, m := inner(f)
+	fn[barrierFn](m.FxShmBarrier)(tls, in)
+}
+
+func xShmUnmap(tls *libc.TLS, f uintptr, remove int32) int32 {
+	in, m := inner(f)
+	return fn[fileIntFn](m.FxShmUnmap)(tls, in, remove)
+}
+
+func xFetch(tls *libc.TLS, f uintptr, off int64, n int32, out uintptr) int32 {
+	in, m := inner(f)
+	return fn[fetchFn](m.FxFetch)(tls, in, off, n, out)
+}
+
+func xUnfetch(tls *libc.TLS, f uintptr, off int64, p uintptr) int32 {
+	in, m := inner(f)
+	return fn[unfetchFn](m.FxUnfetch)(tls, in, off, p)
+}
