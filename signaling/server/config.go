@@ -3,10 +3,12 @@ package server
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
+	"runtime"
 
 	"github.com/lookalong/lookalong/signaling/store"
 )
@@ -38,8 +40,13 @@ type Config struct {
 	RelayAllow []netip.Prefix
 	// RelayOnly keeps the peers' addresses from each other: every session goes through the relay.
 	RelayOnly bool
-	// MaxSockets is the limit of open WebSockets. Zero means the process's file limit less 800.
+	// MaxSockets is the limit of open WebSockets. Zero means the process's file limit less 800; more than that is
+	// refused.
 	MaxSockets int
+	// Limits are all others. The zero value means DefaultLimits.
+	Limits Limits
+	// TrustedProxies are the networks whose X-Forwarded-For header is believed. Nobody else's is.
+	TrustedProxies []netip.Prefix
 	// Log takes what happens. Required.
 	Log *slog.Logger
 }
@@ -64,5 +71,22 @@ func (c *Config) validate() error {
 	if c.SiteName == "" {
 		c.SiteName = "Lookalong"
 	}
-	return nil
+	return c.validateLimits()
+}
+
+func (c *Config) validateLimits() error {
+	switch files := fileLimit(); {
+	case c.MaxSockets < 0 || c.MaxSockets > max(files-fdReserve, minSockets):
+		return fmt.Errorf("server: config: at most %d sockets fit into this process's limit of %d open files (%d are kept for other files): raise the limit (ulimit -n, LimitNOFILE)",
+			max(files-fdReserve, minSockets), files, fdReserve)
+	case c.MaxSockets == 0:
+		c.MaxSockets = max(files-fdReserve, minSockets)
+	}
+	if c.Limits == (Limits{}) {
+		c.Limits = DefaultLimits()
+	}
+	if c.Limits.Proofs == 0 {
+		c.Limits.Proofs = 2 * runtime.NumCPU()
+	}
+	return c.Limits.validate()
 }

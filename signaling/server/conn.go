@@ -1,11 +1,10 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -14,25 +13,21 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-// conn is one proven socket. Its read loop runs on the handler's goroutine and posts to the hub; its write loop owns
-// all writes. Anybody may call send, fail and close; none of them waits.
+// conn is one proven socket. An idle one costs its read loop's goroutine and little else: what waits to be written is
+// a slice, and the goroutine that writes it (see outbox.go) lives only while there is something. Anybody may call send,
+// fail and close; none of them waits.
 type conn struct {
 	id     protocol.ConnID
 	ws     *websocket.Conn
+	srv    *Server
+	ticket *ticket
 	from   protocol.Sender // protocol.Customer or protocol.Agent
 	ip     string
 	host   string // host name that the client dialled, without the port
-	log    *slog.Logger
-	limit  *rate.Limiter
+	log    connLog
+	place      // owned by the registry
 	bad    int // read loop only
-	out    chan []byte
-	queued atomic.Int64 // bytes in out
-
-	once    sync.Once
-	closing chan struct{}
-	hubDone <-chan struct{}    // the server stops
-	code    protocol.CloseCode // set before closing is closed
-	reason  string
+	outbox
 
 	identity
 	hubState // owned by the hub's goroutine
@@ -51,21 +46,27 @@ type identity struct {
 
 func (c *conn) isAgent() bool { return c.agent != "" }
 
+// connLog writes log lines with the socket's id. It makes its logger when there is a line to write: ten thousand idle
+// sockets have none.
+type connLog struct {
+	to *slog.Logger
+	id protocol.ConnID
+}
+
+func (l connLog) Debug(msg string, args ...any) { l.write(slog.LevelDebug, msg, args) }
+func (l connLog) Info(msg string, args ...any)  { l.write(slog.LevelInfo, msg, args) }
+func (l connLog) Warn(msg string, args ...any)  { l.write(slog.LevelWarn, msg, args) }
+func (l connLog) Error(msg string, args ...any) { l.write(slog.LevelError, msg, args) }
+
+func (l connLog) write(level slog.Level, msg string, args []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.With("conn", l.id).Log(context.Background(), level, msg, args...)
+	}
+}
+
 // send encodes a message into the outbox. A full outbox closes the socket with CloseSlow: the client may come back
 // and catch up from the store.
 func (c *conn) send(msg any) { c.enqueue(protocol.Encode(msg)) }
-
-func (c *conn) enqueue(data []byte) {
-	if c.queued.Add(int64(len(data))) > outboxBytes {
-		c.close(protocol.CloseSlow, protocol.CodeSlow) //guard:T12
-		return
-	}
-	select {
-	case c.out <- data:
-	default:
-		c.close(protocol.CloseSlow, protocol.CodeSlow) //guard:T12
-	}
-}
 
 // fail answers a request with an error. Errors that are not for people are logged in full and answered as internal.
 func (c *conn) fail(id protocol.RequestID, err error) {
@@ -77,27 +78,35 @@ func (c *conn) fail(id protocol.RequestID, err error) {
 	c.send(protocol.Error{ID: id, Code: user.Code, Text: user.Text, RetryAfterMs: user.RetryAfterMs})
 }
 
-// peerGone is the code of a socket that ended by itself: there is nobody to tell.
-const peerGone protocol.CloseCode = 0
-
-// close ends the socket once what is in the outbox is written (not with CloseSlow). Idempotent, returns at once.
-func (c *conn) close(code protocol.CloseCode, reason protocol.Code) {
-	c.once.Do(func() {
-		c.log.Info("disconnected", "close", int(code))
-		c.code, c.reason = code, string(reason)
-		close(c.closing)
-		if code == protocol.CloseSlow { // a write that is under way now must not take its full time
-			_ = c.ws.NetConn().SetWriteDeadline(time.Now().Add(time.Second)) // the socket may be closed
-		}
-	})
+// serve is the socket's life: it joins the hub, reads until the socket ends, and leaves. Its goroutine is all that an
+// idle socket has.
+func (c *conn) serve() {
+	s := c.srv
+	s.stats.open(c, 1)
+	defer s.stats.open(c, -1)
+	defer c.readerEnds()
+	if !s.conns.add(c) {
+		c.close(protocol.CloseRestart, protocol.CodeBusy)
+		c.readLoop(func(any) {})
+		return
+	}
+	defer s.conns.remove(c)
+	if !s.hub.post(func(h *hub) { h.join(c) }) {
+		c.close(protocol.CloseRestart, protocol.CodeBusy)
+	}
+	c.readLoop(s.received(c))
+	s.hub.post(func(h *hub) { h.leave(c) })
 }
 
-// readLoop reads until the socket ends. handle is called for each message, in order.
+// readLoop reads until the socket ends. handle is called for each message, in order. Once the socket is being closed
+// it reads on for a moment and drops what comes: a socket that is closed with unread bytes is reset, and the reset may
+// overtake the close frame.
 func (c *conn) readLoop(handle func(any)) {
-	alive := func(string) error { return c.ws.SetReadDeadline(time.Now().Add(deadAfter)) }
-	c.ws.SetPongHandler(alive)
+	c.ws.SetPongHandler(func(string) error { return c.alive() })
+	var limit *rate.Limiter // made when there is something to limit
 	for {
-		if alive("") != nil {
+		if c.alive() != nil {
+			c.close(peerGone, "")
 			return
 		}
 		kind, data, err := c.ws.ReadMessage()
@@ -112,24 +121,28 @@ func (c *conn) readLoop(handle func(any)) {
 			}
 			return
 		}
-		if wait := c.limit.Reserve().Delay(); wait > 0 {
-			select { // a flooding socket is read no faster than this; TCP pushes back on it alone
-			case <-time.After(wait):
-			case <-c.closing:
-				return
-			}
+		if limit == nil {
+			limit = rate.NewLimiter(rate.Limit(c.srv.cfg.Limits.SocketPerSecond), c.srv.cfg.Limits.SocketBurst)
 		}
-		if kind != websocket.TextMessage {
-			c.badMessage(&protocol.BadMessageError{Reason: "not a text frame"})
-			continue
+		// A flooding socket is read no faster than this; TCP pushes back on it alone.
+		time.Sleep(limit.Reserve().Delay()) //guard:T11
+		if !c.isClosing() {
+			c.handle(kind, data, handle)
 		}
-		msg, err := protocol.Decode(data, c.from)
-		if bad, ok := errors.AsType[*protocol.BadMessageError](err); ok {
-			c.badMessage(bad)
-			continue
-		}
-		handle(msg)
 	}
+}
+
+func (c *conn) handle(kind int, data []byte, handle func(any)) {
+	if kind != websocket.TextMessage {
+		c.badMessage(&protocol.BadMessageError{Reason: "not a text frame"})
+		return
+	}
+	msg, err := protocol.Decode(data, c.from)
+	if bad, ok := errors.AsType[*protocol.BadMessageError](err); ok {
+		c.badMessage(bad)
+		return
+	}
+	handle(msg)
 }
 
 // badMessage answers a message that breaks the contract; the third closes the socket.
@@ -140,46 +153,4 @@ func (c *conn) badMessage(err *protocol.BadMessageError) {
 	if c.bad >= badToClose {
 		c.close(protocol.CloseBadMessage, protocol.CodeBadMessage) //guard:T09
 	}
-}
-
-// writeLoop is the only writer of the socket. It returns when the socket is closed.
-func (c *conn) writeLoop() {
-	defer c.ws.Close()
-	ping := time.NewTicker(pingEvery)
-	defer ping.Stop()
-	for {
-		select {
-		case data := <-c.out:
-			if !c.write(data) {
-				return
-			}
-		case <-ping.C:
-			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-		case <-c.hubDone:
-			c.close(protocol.CloseRestart, protocol.CodeBusy)
-			c.hubDone = nil
-		case <-c.closing:
-			if c.code == peerGone {
-				return
-			}
-			deadline := time.Now().Add(flushTimeout)
-			for c.code != protocol.CloseSlow && len(c.out) > 0 {
-				if !c.writeBy(<-c.out, deadline) {
-					return
-				}
-			}
-			frame := websocket.FormatCloseMessage(int(c.code), c.reason)
-			_ = c.ws.WriteControl(websocket.CloseMessage, frame, time.Now().Add(time.Second)) // the peer may be gone
-			return
-		}
-	}
-}
-
-func (c *conn) write(data []byte) bool { return c.writeBy(data, time.Now().Add(writeTimeout)) }
-
-func (c *conn) writeBy(data []byte, deadline time.Time) bool {
-	c.queued.Add(-int64(len(data)))
-	return c.ws.SetWriteDeadline(deadline) == nil && c.ws.WriteMessage(websocket.TextMessage, data) == nil
 }

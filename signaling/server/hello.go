@@ -57,7 +57,7 @@ func (s *Server) hello(ctx context.Context, ws *websocket.Conn, r *http.Request,
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // never fails
 	challenge := protocol.HelloChallenge{Nonce: protocol.B64.EncodeToString(nonce), ServerTime: s.now(), Versions: protocol.Versions}
-	deadline := time.Now().Add(helloTimeout)
+	deadline := time.Now().Add(s.cfg.Limits.Hello)
 	if err := errors.Join(ws.SetReadDeadline(deadline), ws.SetWriteDeadline(deadline), ws.WriteMessage(websocket.TextMessage, protocol.Encode(challenge))); err != nil {
 		return identity{}, protocol.CloseIdle, protocol.Userf(protocol.CodeHelloTime, "No hello in time.")
 	}
@@ -77,13 +77,11 @@ func (s *Server) hello(ctx context.Context, ws *websocket.Conn, r *http.Request,
 	if !slices.Contains(protocol.Versions, proof.Version) {
 		return identity{}, protocol.CloseVersion, protocol.Userf(protocol.CodeVersion, "This program speaks another version than the server. Update it, or reload the page.")
 	}
-	select { // at most 2 × cores proofs at once
-	case s.proofs <- struct{}{}:
-	case <-time.After(time.Until(deadline)):
-		return identity{}, protocol.CloseTryLater, protocol.Userf(protocol.CodeBusy, "The server is busy. It is tried again.")
+	t.proof()
+	pub, err := s.check(deadline, proof, role, r.Host, nonce)
+	if busy, ok := errors.AsType[*protocol.UserError](err); ok && busy.Code == protocol.CodeBusy {
+		return identity{}, protocol.CloseTryLater, err
 	}
-	defer func() { <-s.proofs }()
-	pub, err := verifyHello(proof, role, r.Host, nonce)
 	if err != nil {
 		t.failedProof()
 		return identity{}, protocol.CloseAuth, err
@@ -104,12 +102,30 @@ func (s *Server) hello(ctx context.Context, ws *websocket.Conn, r *http.Request,
 	}
 }
 
+// check verifies a proof, at most limits.Proofs at once: in a storm the others wait for their turn, and those whose time
+// runs out come back over the time that the server needs.
+func (s *Server) check(deadline time.Time, proof protocol.HelloProof, role, host string, nonce []byte) ([]byte, error) {
+	wait := time.NewTimer(time.Until(deadline))
+	defer wait.Stop()
+	select {
+	case s.proofs <- struct{}{}:
+		defer func() { <-s.proofs }()
+	case <-wait.C:
+		return nil, &protocol.UserError{Code: protocol.CodeBusy, Text: "The server is busy. It is tried again.", RetryAfterMs: (time.Second + s.edge.spread()).Milliseconds()}
+	}
+	return verifyHello(proof, role, host, nonce)
+}
+
 // identify finds, or at first use makes, the identity behind a proven key.
 func (s *Server) identify(ctx context.Context, role string, pub []byte, proof protocol.HelloProof) (identity, error) {
 	if role == roleAgent {
 		return s.identifyAgent(ctx, pub, proof)
 	}
 	digest := sha256.Sum256(pub)
+	id, epoch, ok := s.known.get(digest)
+	if ok {
+		return id, nil
+	}
 	thumbprint := hex.EncodeToString(digest[:])
 	c, err := s.store.CustomerByThumbprint(ctx, thumbprint)
 	if errors.Is(err, store.ErrNotFound) {
@@ -124,7 +140,9 @@ func (s *Server) identify(ctx context.Context, role string, pub []byte, proof pr
 	if err != nil {
 		return identity{}, storeError(err)
 	}
-	return identity{customer: c.ID, key: thumbprint, generation: c.Generation}, nil
+	id = identity{customer: c.ID, key: thumbprint, generation: c.Generation}
+	s.known.remember(digest, id, epoch)
+	return id, nil
 }
 
 func (s *Server) identifyAgent(ctx context.Context, pub []byte, proof protocol.HelloProof) (identity, error) {

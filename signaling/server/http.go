@@ -20,6 +20,8 @@ const (
 	roleAgent    = "agent"
 )
 
+const wrongName = "This server does not answer to this name. Open it under its own address."
+
 func roleOf(path string) string { return strings.TrimPrefix(path, "/ws/") }
 
 func senderOf(role string) protocol.Sender {
@@ -44,13 +46,19 @@ func (s *Server) handler() http.Handler {
 	page := web.Page()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, "page.html") })
 	mux.HandleFunc("GET /assets/{name}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, r.PathValue("name")) })
-	return http.MaxBytesHandler(mux, 64<<10)
+	return http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.RequestURI) > urlBytes {
+			http.Error(w, "The address is too long.", http.StatusRequestURITooLong) //guard:T10
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), bodyBytes)
 }
 
 // file serves one embedded file of the customer's page, under the headers of security.md 5.2.
 func (s *Server) file(w http.ResponseWriter, r *http.Request, files fs.FS, name string) {
 	if !s.hosts.ok(r.Host) {
-		http.Error(w, "This server does not answer to this name. Open it under its own address.", http.StatusMisdirectedRequest)
+		http.Error(w, wrongName, http.StatusMisdirectedRequest)
 		return
 	}
 	ws := "ws://" + r.Host

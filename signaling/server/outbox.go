@@ -1,0 +1,223 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/lookalong/lookalong/protocol"
+)
+
+const (
+	closeTimeout = time.Second // for a close frame, and for the peer to answer it
+	keptQueue    = 8           // slots that an empty outbox keeps
+)
+
+// peerGone is the code of a socket that ended by itself: there is nobody to tell.
+const peerGone protocol.CloseCode = 0
+
+// outbox is what waits to be written to one socket, in order. There is at most one goroutine that writes, started by
+// whoever puts something in, and it ends when all is written.
+type outbox struct {
+	mu       sync.Mutex
+	queue    [][]byte // queue[head:] waits
+	head     int
+	bytes    int // that wait
+	pinging  bool
+	closing  bool
+	writing  bool // the goroutine runs
+	farewell bool // the close frame was written, or can't be
+	readOver bool // the read loop has ended
+	code     protocol.CloseCode
+	reason   protocol.Code
+	flushBy  time.Time // once closing
+}
+
+// enqueue puts one encoded message in; data is not changed afterwards and may be shared between sockets.
+func (c *conn) enqueue(data []byte) {
+	limits := &c.srv.cfg.Limits
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	depth := len(c.queue) - c.head + 1
+	if depth > limits.OutboxLen || c.bytes+len(data) > limits.OutboxBytes {
+		c.mu.Unlock()
+		c.close(protocol.CloseSlow, protocol.CodeSlow) //guard:T12
+		return
+	}
+	c.queue = append(c.queue, data)
+	c.bytes += len(data)
+	bytes := c.bytes
+	c.wake()
+	c.mu.Unlock()
+	c.srv.stats.waiting(depth, bytes)
+}
+
+// ping asks the peer for a sign of life.
+func (c *conn) ping() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.pinging = true
+		c.wake()
+	}
+}
+
+// wake starts the writer unless it runs. Called with mu held.
+func (c *conn) wake() {
+	if !c.writing {
+		c.writing = true
+		c.srv.sockets.Go(c.write) // the read loop is counted too and ends after closing is set: this is never the first
+	}
+}
+
+// close ends the socket once what is in the outbox is written (not with CloseSlow). Idempotent, returns at once.
+func (c *conn) close(code protocol.CloseCode, reason protocol.Code) {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	c.closing, c.code, c.reason = true, code, reason
+	if code == peerGone {
+		c.mu.Unlock()
+		c.log.Info("disconnected", "close", int(code))
+		c.ws.Close() // a write that is under way fails at once; over TLS this may wait, so nobody else may
+		return
+	}
+	defer c.log.Info("disconnected", "close", int(code))
+	defer c.mu.Unlock()
+	wait := flushTimeout
+	if code == protocol.CloseSlow {
+		c.drop()
+		c.srv.stats.slow.Add(1)
+		wait = closeTimeout
+	}
+	// A write that is under way now must not take its full time, nor the read loop.
+	c.flushBy = time.Now().Add(wait)
+	_ = c.ws.NetConn().SetWriteDeadline(c.flushBy) // the socket may be closed
+	_ = c.ws.SetReadDeadline(c.flushBy.Add(closeTimeout))
+	c.wake()
+}
+
+// drop empties the queue. Called with mu held.
+func (c *conn) drop() {
+	c.queue, c.head, c.bytes = nil, 0, 0
+}
+
+func (c *conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// alive puts the end of a silent socket off.
+func (c *conn) alive() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return nil // its end is fixed
+	}
+	return c.ws.SetReadDeadline(time.Now().Add(c.srv.cfg.Limits.Dead))
+}
+
+// step is what the writer does next.
+type step int
+
+const (
+	stepEnd  step = iota
+	stepOver      // and so is the socket
+	stepPing
+	stepMessage
+	stepClose
+)
+
+// next takes the writer's next step. After stepEnd and stepOver the writer ends.
+func (c *conn) next() (do step, data []byte, by time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	by = c.flushBy
+	if !c.closing {
+		by = time.Now().Add(c.srv.cfg.Limits.Write)
+	}
+	switch {
+	case c.closing && c.code == peerGone:
+		c.drop()
+	case c.pinging && !c.closing:
+		c.pinging = false
+		return stepPing, nil, by
+	case c.head < len(c.queue):
+		data = c.queue[c.head]
+		c.queue[c.head] = nil // keeps nothing alive
+		c.head++
+		c.bytes -= len(data)
+		if c.head == len(c.queue) {
+			c.queue, c.head = c.queue[:0], 0
+			if cap(c.queue) > keptQueue {
+				c.queue = nil
+			}
+		}
+		return stepMessage, data, by
+	case c.closing && !c.farewell:
+		c.farewell = true
+		return stepClose, nil, by
+	}
+	c.writing = false
+	if c.readOver {
+		return stepOver, nil, by
+	}
+	return stepEnd, nil, by
+}
+
+// write is the writer: the only one who writes messages to the socket.
+func (c *conn) write() {
+	for {
+		var err error
+		switch do, data, by := c.next(); do {
+		case stepEnd:
+			return
+		case stepOver:
+			c.over()
+			return
+		case stepPing:
+			err = c.ws.WriteControl(websocket.PingMessage, nil, by)
+		case stepMessage:
+			if err = c.ws.SetWriteDeadline(by); err == nil {
+				err = c.ws.WriteMessage(websocket.TextMessage, data)
+			}
+		case stepClose:
+			err = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(c.code), string(c.reason)), by.Add(closeTimeout))
+		}
+		if err != nil {
+			c.close(peerGone, "")
+			c.mu.Lock()
+			c.drop()
+			c.farewell = true
+			c.mu.Unlock()
+			c.ws.Close() // the read loop ends now
+		}
+	}
+}
+
+// readerEnds is the read loop's last word. Whoever ends last, it or the writer, closes the socket and gives its place
+// back.
+func (c *conn) readerEnds() {
+	c.mu.Lock()
+	c.readOver = true
+	last := !c.writing
+	c.mu.Unlock()
+	if last {
+		c.over()
+	}
+}
+
+func (c *conn) over() {
+	c.ws.Close()
+	c.ticket.done()
+}
+
+// abort ends the socket without another word, for a server that has no more time.
+func (c *conn) abort() { _ = c.ws.NetConn().SetDeadline(time.Now()) } // it may be closed already
