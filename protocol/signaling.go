@@ -254,7 +254,7 @@ type PresenceAgents struct {
 	Agents []AgentInfo `json:"agents"`
 }
 
-// PresenceTeam tells a customer whether anybody is there, and how many wait.
+// PresenceTeam tells a customer whether anybody is there, and how many wait at that moment.
 type PresenceTeam struct {
 	Type      string `json:"type"`
 	Available int    `json:"available"` // agents that are available

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +11,15 @@ import (
 
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/store"
+)
+
+// Times of the hub that nobody needs to change.
+const (
+	tailLen      = 64  // messages of a conversation in use that stay in memory
+	sendsWaiting = 128 // chat messages of one connection that wait for those before them; our own clients have 16 under way
+	teamEvery    = time.Second
+	silentEvery  = time.Minute
+	clockJump    = 5 * time.Second // security.md F10
 )
 
 // event is something that happens to the hub; it runs on the hub's goroutine and never waits.
@@ -37,24 +47,39 @@ type hub struct {
 	customers map[string]*customer
 	agents    map[string]*agent
 	convs     map[string]*conv
+	queue     []*conv    // those that wait, oldest first
+	leases    set[*conv] // claims that lapse unless somebody holds them again
+	closed    set[*conv]
 	loading   map[string][]func(*conv)
 	sessions  map[string]*session
-	waiting   int                    // conversations that wait
-	claiming  int                    // claims that are being written
-	moved     map[*customer]struct{} // whose presence changed since the last tick
+	claiming  int                      // claims that are being written
+	moved     set[*customer]           // whose presence changed since the last tick
+	left      set[*customer]           // who have no connection
+	marked    set[*conv]               // whose marks changed since the last tick
+	opened    map[string]*rate.Limiter // new conversations, by address
+	all       *rate.Limiter            // chat messages of everybody
+	sending   set[*conn]               // who wait for the store to take a chat message
+	limits    Limits
+
+	commitMu  sync.Mutex
+	committed []event // what the writer has reported since its last commit
 
 	queueDirty, teamDirty bool
 	lastTeam              protocol.PresenceTeam
+	lastTeamAt            time.Time
 	lastPositions         time.Time
+	lastSilent            time.Time
+	lastTick              time.Time
 }
 
 // customer is one customer with at least one connection, or with a rate to remember.
 type customer struct {
-	id    string
-	conns []*conn // oldest first
-	conv  *conv   // current one, if loaded
-	chat  *rate.Limiter
-	left  time.Time // when the last connection went
+	id     string
+	conns  []*conn          // oldest first
+	conv   *conv            // current one, if loaded
+	looked bool             // in the store: without conv there was none
+	chat   [2]*rate.Limiter // messages a second and an hour; nil before the first message
+	left   time.Time        // when the last connection went
 }
 
 // agent is a member of the team.
@@ -62,28 +87,21 @@ type agent struct {
 	id, name string
 	chosen   string // available, busy or away
 	conns    map[*conn]struct{}
+	claims   set[*conv]
 	chat     map[string]*rate.Limiter // by device
 }
 
-// conv is a conversation in use: its row, and who looks at it.
-type conv struct {
-	store.Conversation
-	marks    protocol.Marks
-	lastText string
-	watchers map[*conn]struct{}
-	holders  map[*conn]struct{}
-	session  *session
-	position int  // that was last told to the customer
-	expiring bool // its end is being written
-}
-
-func newHub(s *store.Store, log *slog.Logger, now func() time.Time) *hub {
-	return &hub{
+func newHub(s *store.Store, log *slog.Logger, now func() time.Time, l Limits) *hub {
+	h := &hub{
 		store: s, log: log, now: now,
 		events: make(chan event, eventsLen), done: make(chan struct{}), reads: make(chan struct{}, maxReads),
 		conns: map[*conn]struct{}{}, customers: map[string]*customer{}, agents: map[string]*agent{}, convs: map[string]*conv{},
-		loading: map[string][]func(*conv){}, sessions: map[string]*session{}, moved: map[*customer]struct{}{},
+		loading: map[string][]func(*conv){}, sessions: map[string]*session{}, opened: map[string]*rate.Limiter{},
+		leases: set[*conv]{}, closed: set[*conv]{}, moved: set[*customer]{}, left: set[*customer]{}, marked: set[*conv]{},
+		sending: set[*conn]{}, lastTick: now(), limits: l, all: rate.NewLimiter(rate.Limit(l.GlobalPerSecond), l.GlobalBurst),
 	}
+	s.OnCommit(h.reported)
+	return h
 }
 
 // post hands an event to the hub; false when it has ended. It may wait for the hub, which waits for nobody.
@@ -105,6 +123,7 @@ func (h *hub) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			h.saveMarks()
 			for c := range h.conns {
 				c.close(protocol.CloseRestart, protocol.CodeBusy)
 			}
@@ -119,8 +138,6 @@ func (h *hub) run(ctx context.Context) error {
 
 // join is the first event of a connection.
 func (h *hub) join(c *conn) {
-	c.typing = rate.NewLimiter(typingPerSecond, 2*typingPerSecond)
-	c.watches, c.holds, c.sessions = map[*conv]struct{}{}, map[*conv]struct{}{}, map[*session]struct{}{}
 	welcome := protocol.HelloWelcome{
 		Connection: c.id, Version: protocol.Version, Generation: c.generation, ServerTime: h.now(), SiteName: h.site,
 		ReconnectSpreadMs: h.spread().Milliseconds(),
@@ -134,7 +151,7 @@ func (h *hub) join(c *conn) {
 				n++
 			}
 		}
-		if n >= agentSockets {
+		if n >= h.limits.AgentSockets {
 			c.fail("", protocol.Userf(protocol.CodeTooMany, "This device has %d connections open already. Close some.", n))
 			c.close(protocol.CloseTryLater, protocol.CodeTooMany)
 			return
@@ -149,10 +166,11 @@ func (h *hub) join(c *conn) {
 	h.conns[c] = struct{}{}
 	cu := h.customers[c.customer]
 	if cu == nil {
-		cu = &customer{id: c.customer, chat: rate.NewLimiter(customerChat, customerBurst)}
+		cu = &customer{id: c.customer}
 		h.customers[c.customer] = cu
 	}
-	if len(cu.conns) >= customerSockets {
+	delete(h.left, cu)
+	if len(cu.conns) >= h.limits.CustomerSockets {
 		oldest := cu.conns[0]
 		cu.conns = cu.conns[1:]
 		oldest.close(protocol.CloseReplaced, protocol.CodeReplaced)
@@ -172,17 +190,23 @@ func (h *hub) current(c *conn, cu *customer) {
 		h.customerPresence(cu)
 		return
 	}
+	if cu.conv == nil && cu.looked {
+		return
+	}
 	h.read(func(ctx context.Context) event {
 		row, err := h.store.CurrentConversation(ctx, cu.id)
-		if err != nil {
-			return nil // none yet
+		if errors.Is(err, store.ErrNotFound) {
+			return func(*hub) { cu.looked = true } // none yet
 		}
-		marks, text, err := h.readConv(ctx, row)
+		if err != nil {
+			return nil
+		}
+		marks, last, err := h.readConv(ctx, row, tailLen)
 		if err != nil {
 			return nil
 		}
 		return func(h *hub) {
-			cu.conv = h.addConv(row, marks, text)
+			cu.conv = h.addConv(row, marks, last)
 			if _, here := h.conns[c]; here {
 				c.send(h.stateFor(c, cu.conv, ""))
 				h.sendRequested(c, cu.conv)
@@ -198,6 +222,8 @@ func (h *hub) leave(c *conn) {
 		return
 	}
 	delete(h.conns, c)
+	delete(h.sending, c)
+	c.sends = nil
 	for s := range c.sessions {
 		h.unbind(s, c)
 	}
@@ -220,37 +246,11 @@ func (h *hub) leave(c *conn) {
 			break
 		}
 	}
-	cu.left = h.now()
+	if len(cu.conns) == 0 {
+		cu.left = h.now()
+		h.left[cu] = struct{}{}
+	}
 	h.customerPresence(cu)
-}
-
-// members are the connections that see a conversation: the customer's, the claiming agent's and the watchers.
-func (h *hub) members(v *conv) map[*conn]struct{} {
-	out := map[*conn]struct{}{}
-	if cu := h.customers[v.CustomerID]; cu != nil {
-		for _, c := range cu.conns {
-			out[c] = struct{}{}
-		}
-	}
-	if a := h.agents[v.ClaimedBy]; a != nil && v.State == store.Claimed {
-		for c := range a.conns {
-			out[c] = struct{}{}
-		}
-	}
-	for c := range v.watchers {
-		out[c] = struct{}{}
-	}
-	return out
-}
-
-// tell sends a message to every member but one (who may be nil).
-func (h *hub) tell(v *conv, msg any, except *conn) {
-	data := protocol.Encode(msg)
-	for c := range h.members(v) {
-		if c != except {
-			c.enqueue(data)
-		}
-	}
 }
 
 // audit writes an append-only row; a failure is the operator's to know.
@@ -272,46 +272,66 @@ func (h *hub) audit(kind string, v *conv, c *conn) {
 	}
 }
 
+// reported runs on the store's writer after each commit: what the commit's parts have to tell becomes one event.
+func (h *hub) reported(store.Commit) {
+	h.commitMu.Lock()
+	events := h.committed
+	h.committed = nil
+	h.commitMu.Unlock()
+	if len(events) > 0 {
+		h.post(func(h *hub) {
+			for _, ev := range events {
+				ev(h)
+			}
+		})
+	}
+}
+
+// after is what a write's done callback calls: ev runs in commit order, once the whole commit is on disk.
+func (h *hub) after(ev event) {
+	h.commitMu.Lock()
+	defer h.commitMu.Unlock()
+	h.committed = append(h.committed, ev)
+}
+
 // expire does what time brings.
 func (h *hub) expire(now time.Time) {
-	lapsed := false
-	for _, v := range h.convs {
-		if v.State == store.Claimed && v.LapsesAt != nil && !now.Before(*v.LapsesAt) {
-			lapsed = true
-		}
-		if v.State == store.Closed && len(h.members(v)) == 0 {
-			delete(h.convs, v.ID)
-			if cu := h.customers[v.CustomerID]; cu != nil && cu.conv == v {
-				cu.conv = nil
-			}
-		}
+	if jump := now.Round(0).Sub(h.lastTick.Round(0)) - now.Sub(h.lastTick); jump.Abs() > clockJump {
+		h.log.Warn("the clock was set", "by", jump.Round(time.Second))
 	}
-	if lapsed {
-		h.expireClaims(now)
-	}
+	h.lastTick = now
+	h.lateSends(now)
+	h.expireClaims(now)
 	for _, s := range h.sessions {
 		h.expireSession(s, now)
 	}
-	for id, cu := range h.customers {
-		if len(cu.conns) == 0 && (cu.conv == nil || cu.conv.State == store.Closed) && now.Sub(cu.left) > time.Minute {
-			delete(h.customers, id)
+	h.putAway()
+	for cu := range h.left {
+		if (cu.conv == nil || cu.conv.State == store.Closed) && now.Sub(cu.left) > time.Minute {
+			delete(h.customers, cu.id)
+			delete(h.left, cu)
 		}
 	}
 	for cu := range h.moved {
 		h.customerPresence(cu)
 	}
 	clear(h.moved)
+	h.saveMarks()
 	if h.queueDirty {
 		h.queueDirty = false
 		h.pushQueue()
 	}
-	if h.teamDirty {
-		h.teamDirty = false
+	if h.teamDirty && now.Sub(h.lastTeamAt) >= teamEvery {
+		h.teamDirty, h.lastTeamAt = false, now
 		h.pushTeam()
 	}
 	if now.Sub(h.lastPositions) >= positionEvery {
 		h.lastPositions = now
 		h.pushPositions()
+	}
+	if now.Sub(h.lastSilent) >= silentEvery {
+		h.lastSilent = now
 		h.closeSilent(now)
+		h.forgetAddresses(now)
 	}
 }

@@ -12,7 +12,14 @@ import (
 	"github.com/lookalong/lookalong/signaling/store"
 )
 
-// chatSend hands a message to the store; the commit reports back. Nothing is acknowledged before.
+// outgoing is a chat message on its way into the store.
+type outgoing struct {
+	v *conv
+	m protocol.ChatSend
+}
+
+// chatSend takes a message for the store; the commit reports back. Nothing is acknowledged before. A connection has
+// one message in the store's queue at a time: when one can't be stored, none that was sent after it may be.
 func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 	if err := protocol.CheckText(m.Text); err != nil {
 		c.fail(m.ID, err)
@@ -26,79 +33,147 @@ func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 	if wait > 0 { // what comes before the wait is over is refused too, or it would overtake the refused one
 		c.refusals++
 		c.fail(m.ID, &protocol.UserError{Code: protocol.CodeRate, Text: "That was too fast. It is sent in a moment.", RetryAfterMs: wait.Milliseconds() + 1})
-		if c.refusals >= refusalsToClose {
+		if c.refusals >= h.limits.RefusalsToClose {
 			c.close(protocol.CloseRate, protocol.CodeRate)
 		}
 		return
 	}
 	c.refusals = 0
-	in := store.Append{Conversation: v.ID, ID: string(m.ID), SenderKind: store.KindCustomer, SenderID: c.customer, Text: m.Text}
-	if c.isAgent() {
-		in.SenderKind, in.SenderID, in.SenderName = store.KindAgent, c.agent, c.name
-	}
-	err := h.store.Append(in, func(out store.Appended, err error) {
-		h.post(func(h *hub) { h.appended(c, v, in, out, err) })
-	})
-	if err != nil {
-		c.fail(m.ID, storeError(err))
+	c.sends = append(c.sends, &outgoing{v, m})
+	switch {
+	case len(c.sends) > sendsWaiting:
+		h.refuseSends(c, 1, storeError(store.ErrBusy))
+	case len(c.sends) == 1:
+		h.submit(c)
 	}
 }
 
-// chatLimit takes one token of the sender's rate; a positive answer is how long to wait.
+// submit hands the first message of a connection to the store.
+func (h *hub) submit(c *conn) {
+	o := c.sends[0]
+	in := store.Append{Conversation: o.v.ID, ID: string(o.m.ID), SenderKind: store.KindCustomer, SenderID: c.customer, Text: o.m.Text}
+	if c.isAgent() {
+		in.SenderKind, in.SenderID, in.SenderName = store.KindAgent, c.agent, c.name
+	}
+	c.submitted = h.now()
+	h.sending.add(c)
+	err := h.store.Append(in, func(out store.Appended, err error) {
+		h.after(func(h *hub) { h.appended(c, o, in, out, err) })
+	})
+	if err != nil {
+		h.refuseSends(c, 0, storeError(err))
+	}
+}
+
+// refuseSends answers what a connection has under way, from the given one on, with an error; what comes before the
+// wait is over is refused like them.
+func (h *hub) refuseSends(c *conn, from int, err error) {
+	for _, o := range c.sends[from:] {
+		c.fail(o.m.ID, err)
+	}
+	c.sends = c.sends[:from]
+	if from == 0 {
+		delete(h.sending, c)
+	}
+	if user, ok := errors.AsType[*protocol.UserError](err); ok {
+		c.waitUntil = h.now().Add(time.Duration(user.RetryAfterMs) * time.Millisecond)
+	}
+}
+
+// lateSends tells those who have waited for the disk for too long: the outcome is unknown, the same id may be sent
+// again (security.md F04).
+func (h *hub) lateSends(now time.Time) {
+	for c := range h.sending {
+		if now.Sub(c.submitted) >= store.CommitDeadline {
+			h.refuseSends(c, 0, storeError(context.DeadlineExceeded))
+		}
+	}
+}
+
+// chatLimit takes one token of each of the sender's rates; a positive answer is how long to wait.
 func (h *hub) chatLimit(c *conn) time.Duration {
-	var l *rate.Limiter
 	if c.isAgent() {
 		a := h.agents[c.agent]
-		if l = a.chat[c.device]; l == nil {
-			l = rate.NewLimiter(agentChat, agentBurst)
+		l := a.chat[c.device]
+		if l == nil {
+			l = rate.NewLimiter(rate.Limit(h.limits.AgentPerSecond), h.limits.AgentBurst)
 			a.chat[c.device] = l
 		}
-	} else {
-		l = h.customers[c.customer].chat
+		return take(h.now(), l, h.all)
 	}
-	r := l.ReserveN(h.now(), 1)
-	wait := r.DelayFrom(h.now())
+	cu := h.customers[c.customer]
+	if cu.chat[0] == nil {
+		cu.chat[0] = rate.NewLimiter(rate.Limit(h.limits.CustomerPerSecond), h.limits.CustomerBurst)
+		cu.chat[1] = rate.NewLimiter(rate.Every(time.Hour/time.Duration(h.limits.CustomerPerHour)), h.limits.CustomerPerHour)
+	}
+	return take(h.now(), cu.chat[0], cu.chat[1], h.all)
+}
+
+// take takes a token of each limiter, or of none: then it answers how long to wait.
+func take(now time.Time, limits ...*rate.Limiter) (wait time.Duration) {
+	var taken [3]*rate.Reservation
+	for i, l := range limits {
+		taken[i] = l.ReserveN(now, 1)
+		wait = max(wait, taken[i].DelayFrom(now))
+	}
 	if wait > 0 {
-		r.CancelAt(h.now())
+		for _, r := range taken[:len(limits)] {
+			r.CancelAt(now)
+		}
 	}
 	return wait
 }
 
 // appended is a commit's report: the ack to the sending connection, the message to every other member.
-func (h *hub) appended(c *conn, v *conv, in store.Append, out store.Appended, err error) {
-	id := protocol.RequestID(in.ID)
+func (h *hub) appended(c *conn, o *outgoing, in store.Append, out store.Appended, err error) {
+	v, id := o.v, o.m.ID
+	waiting := len(c.sends) > 0 && c.sends[0] == o // otherwise it was answered: late, or the connection has gone
 	if live := h.convs[v.ID]; live != nil {
 		v = live
 	} else if err == nil {
 		h.convs[v.ID] = v // it was put away as closed while the message was written
+		h.file(v)
 	}
 	if err != nil {
+		if !waiting {
+			return
+		}
 		if errors.Is(err, store.ErrClosed) && in.SenderKind == store.KindCustomer {
 			err = protocol.Userf(protocol.CodeConvClosed, "This conversation was closed a while ago. A new one is opened.")
 		}
-		c.fail(id, storeError(err))
+		err = storeError(err)
+		if user, ok := errors.AsType[*protocol.UserError](err); ok && user.RetryAfterMs > 0 {
+			h.refuseSends(c, 0, err)
+			return
+		}
+		c.fail(id, err)
+		h.nextSend(c)
 		return
 	}
 	if out.Reopened && v.State == store.Closed {
-		v.State, v.ClosedAt = store.Waiting, time.Time{}
-		v.ClaimedBy, v.LapsesAt = "", nil
-		v.WaitingSince = out.At
-		h.waiting++
+		h.change(v, func() {
+			v.State, v.ClosedAt = store.Waiting, time.Time{}
+			v.ClaimedBy, v.LapsesAt = "", nil
+			v.WaitingSince = out.At
+		})
 		if cu := h.customers[v.CustomerID]; cu != nil {
 			cu.conv = v
 		}
 		h.missedIfNobody(v)
 	}
-	at := out.At
-	c.send(protocol.Ack{ID: id, Seq: out.Seq, At: &at})
+	if waiting {
+		c.send(protocol.Ack{ID: id, Seq: out.Seq, At: &out.At})
+		h.nextSend(c)
+	}
 	if out.Duplicate {
 		return
 	}
 	v.LastSeq, v.LastAt, v.lastText = max(v.LastSeq, out.Seq), out.At, in.Text
-	h.tell(v, protocol.ChatMessage{
-		Conversation: protocol.ConversationID(v.ID), Seq: out.Seq, MessageID: id, From: string(in.SenderKind),
-		Sender: in.SenderID, Name: in.SenderName, Text: in.Text, At: out.At,
-	}, c)
+	row := store.Message{
+		Conversation: v.ID, Seq: out.Seq, ID: in.ID, SenderKind: in.SenderKind, SenderID: in.SenderID, SenderName: in.SenderName, Text: in.Text, At: out.At,
+	}
+	v.tail.add(row)
+	h.tell(v, chatMessage(row), c)
 	if out.Reopened {
 		h.changed(v)
 	}
@@ -110,11 +185,40 @@ func (h *hub) appended(c *conn, v *conv, in store.Append, out store.Appended, er
 	}
 }
 
-// history reads a page beside the loop and answers from there.
+// nextSend goes on with what a connection sent after the message that was just answered.
+func (h *hub) nextSend(c *conn) {
+	c.sends[0] = nil
+	if c.sends = c.sends[1:]; len(c.sends) > 0 {
+		h.submit(c)
+		return
+	}
+	c.sends = nil
+	delete(h.sending, c)
+}
+
+// damagedText stands for a message that is not what was stored (security.md F05).
+const damagedText = "This part of the history is damaged on the server's disk."
+
+func chatMessage(r store.Message) protocol.ChatMessage {
+	out := protocol.ChatMessage{
+		Type: "chat.message", Conversation: protocol.ConversationID(r.Conversation), Seq: r.Seq, MessageID: protocol.RequestID(r.ID),
+		From: string(r.SenderKind), Sender: r.SenderID, Name: r.SenderName, Text: r.Text, At: r.At,
+	}
+	if r.Damaged {
+		out.From, out.Sender, out.Name, out.Text = string(store.KindSystem), "", "", damagedText
+	}
+	return out
+}
+
+// history answers from the tail, else reads a page beside the loop and answers from there.
 func (h *hub) history(c *conn, v *conv, m protocol.ChatHistory) {
 	last := v.LastSeq
 	if c.isAgent() && v.ClaimedBy != c.agent {
 		h.peeked(c, v)
+	}
+	if rows, ok := v.tail.page(m, last); ok {
+		c.send(chatPage(m, rows, last))
+		return
 	}
 	h.read(func(ctx context.Context) event {
 		rows, err := h.store.Messages(ctx, v.ID, store.Range{After: m.After, Before: m.Before, Limit: m.Limit})
@@ -122,30 +226,38 @@ func (h *hub) history(c *conn, v *conv, m protocol.ChatHistory) {
 			c.fail(m.ID, storeError(err))
 			return nil
 		}
-		page := protocol.ChatPage{ID: m.ID, Conversation: m.Conversation, LastSeq: last, Messages: make([]protocol.ChatMessage, 0, len(rows))}
-		bytes := 0
-		for _, r := range rows {
-			bytes += len(r.Text)
-			page.LastSeq = max(page.LastSeq, r.Seq)
-			page.Messages = append(page.Messages, protocol.ChatMessage{
-				Type: "chat.message", Conversation: m.Conversation, Seq: r.Seq, MessageID: protocol.RequestID(r.ID),
-				From: string(r.SenderKind), Sender: r.SenderID, Name: r.SenderName, Text: r.Text, At: r.At,
-			})
-		}
-		for bytes > historyBytes && len(page.Messages) > 1 { // cut on the side that the client asks on from
-			drop := len(page.Messages) - 1
-			if m.Before > 0 {
-				drop = 0
+		c.send(chatPage(m, rows, last))
+		return func(*hub) {
+			if len(v.tail.rows) < len(rows) {
+				v.tail.load(rows, v.LastSeq)
 			}
-			bytes -= len(page.Messages[drop].Text)
-			page.Messages = append(page.Messages[:drop:drop], page.Messages[drop+1:]...)
 		}
-		c.send(page)
-		return nil
 	})
 }
 
-// mark moves a side's marks forward, in memory at once and in the store soon.
+// chatPage is one page of history, cut on the side that the client asks on from.
+func chatPage(m protocol.ChatHistory, rows []store.Message, lastSeq int64) protocol.ChatPage {
+	bytes := 0
+	for _, r := range rows {
+		bytes += len(r.Text)
+	}
+	for bytes > historyBytes && len(rows) > 1 {
+		drop := len(rows) - 1
+		if m.Before > 0 {
+			drop = 0
+		}
+		bytes -= len(rows[drop].Text)
+		rows = append(rows[:drop:drop], rows[drop+1:]...)
+	}
+	page := protocol.ChatPage{ID: m.ID, Conversation: m.Conversation, LastSeq: lastSeq, Messages: make([]protocol.ChatMessage, 0, len(rows))}
+	for _, r := range rows {
+		page.LastSeq = max(page.LastSeq, r.Seq)
+		page.Messages = append(page.Messages, chatMessage(r))
+	}
+	return page
+}
+
+// mark moves a side's marks forward, in memory at once and in the store at the next tick: several are one write.
 func (h *hub) mark(c *conn, v *conv, m protocol.ChatMark) {
 	received, read := min(m.Received, v.LastSeq), min(m.Read, v.LastSeq)
 	received = max(received, read)
@@ -158,19 +270,47 @@ func (h *hub) mark(c *conn, v *conv, m protocol.ChatMark) {
 		return
 	}
 	*oldReceived, *oldRead = max(received, *oldReceived), max(read, *oldRead)
-	err := h.store.Mark(v.ID, side, store.Mark{Received: *oldReceived, Read: *oldRead}, func(_ store.Mark, err error) {
-		if err != nil {
-			h.log.Warn("mark not stored", "err", err)
-		}
-	})
-	if err != nil {
-		h.log.Warn("mark not stored", "err", err)
-	}
+	v.unsaved[sideOf(side)] = true
+	h.marked.add(v)
 	h.tell(v, protocol.ChatMarks{Conversation: protocol.ConversationID(v.ID), Marks: v.marks}, c)
 	h.queueDirty = true
 }
 
+func sideOf(k store.Kind) int {
+	if k == store.KindAgent {
+		return 1
+	}
+	return 0
+}
+
+// saveMarks writes the marks that have changed; what the store can't take now is tried again.
+func (h *hub) saveMarks() {
+	for v := range h.marked {
+		for side, m := range map[store.Kind]store.Mark{
+			store.KindCustomer: {Received: v.marks.CustomerReceived, Read: v.marks.CustomerRead},
+			store.KindAgent:    {Received: v.marks.AgentReceived, Read: v.marks.AgentRead},
+		} {
+			if !v.unsaved[sideOf(side)] {
+				continue
+			}
+			err := h.store.Mark(v.ID, side, m, func(_ store.Mark, err error) {
+				if err != nil {
+					h.log.Warn("mark not stored", "conversation", v.ID, "err", err)
+				}
+			})
+			if err != nil {
+				return
+			}
+			v.unsaved[sideOf(side)] = false
+		}
+		delete(h.marked, v)
+	}
+}
+
 func (h *hub) typing(c *conn, v *conv, m protocol.ChatTyping) {
+	if c.typing == nil {
+		c.typing = rate.NewLimiter(rate.Limit(h.limits.TypingPerSecond), 2*h.limits.TypingPerSecond)
+	}
 	if !c.typing.AllowN(h.now(), 1) {
 		return // it may be dropped
 	}

@@ -10,7 +10,8 @@ import (
 
 // hold keeps the claim alive while c is open.
 func (h *hub) hold(v *conv, c *conn) {
-	v.holders[c], c.holds[v] = struct{}{}, struct{}{}
+	v.holders.add(c)
+	c.holds.add(v)
 	h.beHere(c)
 	if v.LapsesAt != nil {
 		h.setLapse(v, nil)
@@ -32,7 +33,7 @@ func (h *hub) lapse(v *conv, after time.Duration) {
 }
 
 func (h *hub) setLapse(v *conv, at *time.Time) {
-	v.LapsesAt = at
+	h.change(v, func() { v.LapsesAt = at })
 	err := h.store.SetLapse(v.ID, v.ClaimedBy, at, func(_ store.Conversation, err error) {
 		if err != nil {
 			h.log.Warn("lease not stored", "err", err)
@@ -49,13 +50,13 @@ func (h *hub) expireClaims(now time.Time) {
 	if h.claiming > 0 {
 		return // one of them may be taken again: its commit is reported first
 	}
-	for _, v := range h.convs {
-		if v.State != store.Claimed || v.LapsesAt == nil || now.Before(*v.LapsesAt) || v.expiring {
+	for v := range h.leases {
+		if v.expiring || !v.lapsed(now) {
 			continue
 		}
 		v.expiring = true
 		err := h.store.Release(v.ID, v.ClaimedBy, func(row store.Conversation, err error) {
-			h.post(func(h *hub) {
+			h.after(func(h *hub) {
 				v.expiring = false
 				if err != nil {
 					h.log.Warn("claim did not lapse", "err", err)
@@ -79,7 +80,7 @@ func (h *hub) closeSilent(now time.Time) {
 			return
 		}
 		for _, row := range rows {
-			h.post(func(h *hub) {
+			h.after(func(h *hub) {
 				if v := h.convs[row.ID]; v != nil {
 					h.unclaimed(v, row)
 				}

@@ -55,44 +55,25 @@ func (h *hub) load(ctx context.Context) error {
 }
 
 func (h *hub) loadConv(ctx context.Context, row store.Conversation) error {
-	marks, text, err := h.readConv(ctx, row)
+	marks, last, err := h.readConv(ctx, row, 1)
 	if err == nil {
-		h.addConv(row, marks, text)
+		h.addConv(row, marks, last)
 	}
 	return err
 }
 
-// readConv reads what is shown about a conversation. Any goroutine.
-func (h *hub) readConv(ctx context.Context, row store.Conversation) (protocol.Marks, string, error) {
+// readConv reads what is shown about a conversation, and its last n messages. Any goroutine.
+func (h *hub) readConv(ctx context.Context, row store.Conversation, n int) (protocol.Marks, []store.Message, error) {
 	m, err := h.store.Marks(ctx, row.ID)
 	if err != nil {
-		return protocol.Marks{}, "", err
+		return protocol.Marks{}, nil, err
 	}
-	last, err := h.store.Messages(ctx, row.ID, store.Range{Before: store.Newest, Limit: 1})
-	if err != nil {
-		return protocol.Marks{}, "", err
-	}
-	text := ""
-	if len(last) > 0 {
-		text = last[0].Text
-	}
-	return protocol.Marks{CustomerReceived: m.Customer.Received, CustomerRead: m.Customer.Read, AgentReceived: m.Agent.Received, AgentRead: m.Agent.Read}, text, nil
+	last, err := h.store.Messages(ctx, row.ID, store.Range{Before: row.LastSeq + 1, Limit: n})
+	return marksOf(m), last, err
 }
 
-func (h *hub) addConv(row store.Conversation, marks protocol.Marks, text string) *conv {
-	if v := h.convs[row.ID]; v != nil {
-		return v
-	}
-	v := &conv{Conversation: row, marks: marks, lastText: text, watchers: map[*conn]struct{}{}, holders: map[*conn]struct{}{}}
-	h.convs[row.ID] = v
-	if row.State == store.Waiting {
-		h.waiting++
-		h.queueDirty, h.teamDirty = true, true
-	}
-	if c := h.customers[row.CustomerID]; c != nil && (c.conv == nil || c.conv.State == store.Closed) {
-		c.conv = v
-	}
-	return v
+func marksOf(m store.Marks) protocol.Marks {
+	return protocol.Marks{CustomerReceived: m.Customer.Received, CustomerRead: m.Customer.Read, AgentReceived: m.Agent.Received, AgentRead: m.Agent.Read}
 }
 
 // withConv runs f with a conversation, or with nil if there is none; at once if it is in use, else after a read.
@@ -109,14 +90,14 @@ func (h *hub) withConv(id protocol.ConversationID, f func(*conv)) {
 	h.read(func(ctx context.Context) event {
 		row, err := h.store.Conversation(ctx, key)
 		var marks protocol.Marks
-		var text string
+		var last []store.Message
 		if err == nil {
-			marks, text, err = h.readConv(ctx, row)
+			marks, last, err = h.readConv(ctx, row, tailLen)
 		}
 		return func(h *hub) {
 			var v *conv
 			if err == nil {
-				v = h.addConv(row, marks, text)
+				v = h.addConv(row, marks, last)
 			}
 			waiters := h.loading[key]
 			delete(h.loading, key)

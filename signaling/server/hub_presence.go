@@ -7,7 +7,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/lookalong/lookalong/protocol"
-	"github.com/lookalong/lookalong/signaling/store"
 )
 
 const (
@@ -19,7 +18,7 @@ const (
 func (h *hub) agentOf(id, name string) *agent {
 	a := h.agents[id]
 	if a == nil {
-		a = &agent{id: id, name: name, chosen: available, conns: map[*conn]struct{}{}, chat: map[string]*rate.Limiter{}}
+		a = &agent{id: id, name: name, chosen: available, conns: map[*conn]struct{}{}, claims: set[*conv]{}, chat: map[string]*rate.Limiter{}}
 		h.agents[id] = a
 	}
 	return a
@@ -64,10 +63,8 @@ func (h *hub) setStatus(c *conn, m protocol.PresenceStatus) {
 // agentPresence tells the members of an agent's conversations, and customers who wait, that it may have changed.
 func (h *hub) agentPresence(a *agent) {
 	h.teamDirty = true
-	for _, v := range h.convs {
-		if v.State == store.Claimed && v.ClaimedBy == a.id {
-			h.tell(v, protocol.PresenceAgent{Conversation: protocol.ConversationID(v.ID), Agent: *h.agentInfo(a.id)}, nil)
-		}
+	for v := range a.claims {
+		h.tell(v, protocol.PresenceAgent{Conversation: protocol.ConversationID(v.ID), Agent: *h.agentInfo(a.id)}, nil)
 	}
 }
 
@@ -120,21 +117,22 @@ func (h *hub) customerPresence(cu *customer) {
 	h.queueDirty = true
 	presence, page := h.customerState(cu.id)
 	msg := protocol.PresenceCustomer{Conversation: protocol.ConversationID(cu.conv.ID), Presence: presence, Page: page}
-	for c := range h.members(cu.conv) {
+	h.eachMember(cu.conv, func(c *conn) {
 		if c.isAgent() {
 			c.send(msg)
 		}
-	}
+	})
 }
 
 func (h *hub) team() protocol.PresenceTeam {
-	return protocol.PresenceTeam{Available: h.available(), Waiting: h.waiting}
+	return protocol.PresenceTeam{Available: h.available(), Waiting: len(h.queue)}
 }
 
-// pushTeam tells customers how many agents are there.
+// pushTeam tells customers how many agents are there, when that has changed: the queue's length alone is not worth a
+// message to everybody.
 func (h *hub) pushTeam() {
 	team := h.team()
-	if team == h.lastTeam {
+	if team.Available == h.lastTeam.Available {
 		return
 	}
 	h.lastTeam = team

@@ -3,8 +3,9 @@ package server
 import (
 	"context"
 	"slices"
-	"sort"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/store"
@@ -12,18 +13,21 @@ import (
 
 func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 	cu := h.customers[c.customer]
-	if (cu.conv == nil || cu.conv.State == store.Closed) && h.waiting >= queueCap {
-		c.fail(m.ID, &protocol.UserError{Code: protocol.CodeQueueFull, Text: "Very many people are waiting. Please try again in a few minutes.", RetryAfterMs: 60_000})
-		return
+	if cu.conv == nil || cu.conv.State == store.Closed {
+		if err := h.mayOpen(c); err != nil {
+			c.fail(m.ID, err)
+			return
+		}
 	}
 	err := h.store.OpenConversation(c.customer, func(out store.Opened, err error) {
-		h.post(func(h *hub) {
+		h.after(func(h *hub) {
 			if err != nil {
 				c.fail(m.ID, storeError(err))
 				return
 			}
 			if out.Created {
-				v := h.addConv(out.Conversation, protocol.Marks{}, "")
+				v := h.addConv(out.Conversation, protocol.Marks{}, nil)
+				h.countOpened(c)
 				cu.conv = v
 				h.missedIfNobody(v)
 				c.send(h.stateFor(c, v, m.ID))
@@ -44,6 +48,38 @@ func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 	})
 	if err != nil {
 		c.fail(m.ID, storeError(err))
+	}
+}
+
+// mayOpen says why no new conversation can begin now: too many people wait, or too many came from this address.
+func (h *hub) mayOpen(c *conn) error {
+	if len(h.queue) >= h.limits.Queue {
+		return &protocol.UserError{Code: protocol.CodeQueueFull, Text: "Very many people are waiting. Please try again in a few minutes.", RetryAfterMs: 60_000}
+	}
+	l := h.opened[c.ip]
+	if l == nil || l.TokensAt(h.now()) >= 1 {
+		return nil
+	}
+	wait := time.Duration((1 - l.TokensAt(h.now())) / float64(l.Limit()) * float64(time.Second))
+	return &protocol.UserError{Code: protocol.CodeConvLimit, Text: "Very many conversations were begun from your network in the last hour. Please try again in a few minutes.", RetryAfterMs: wait.Milliseconds() + 1}
+}
+
+// countOpened counts a conversation that was new: one that is only come back to costs nothing.
+func (h *hub) countOpened(c *conn) {
+	l := h.opened[c.ip]
+	if l == nil {
+		l = rate.NewLimiter(rate.Every(time.Hour/time.Duration(h.limits.ConversationsPerHourIP)), h.limits.ConversationsPerHourIP)
+		h.opened[c.ip] = l
+	}
+	l.AllowN(h.now(), 1)
+}
+
+// forgetAddresses drops those that have their full allowance again.
+func (h *hub) forgetAddresses(now time.Time) {
+	for ip, l := range h.opened {
+		if l.TokensAt(now) >= float64(l.Burst()) {
+			delete(h.opened, ip)
+		}
 	}
 }
 
@@ -74,7 +110,7 @@ func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
 		lapses = &at
 	}
 	err := h.store.Claim(string(m.Conversation), c.agent, lapses, func(row store.Conversation, err error) {
-		h.post(func(h *hub) {
+		h.after(func(h *hub) {
 			h.claiming--
 			if err != nil {
 				c.fail(m.ID, storeError(err))
@@ -124,7 +160,7 @@ func (h *hub) closeConversation(c *conn, v *conv, id protocol.RequestID) {
 // those that lose it included.
 func (h *hub) conversationStep(c *conn, id protocol.RequestID, v *conv, kind string, write func(func(store.Conversation, error)) error) {
 	err := write(func(row store.Conversation, err error) {
-		h.post(func(h *hub) {
+		h.after(func(h *hub) {
 			if err != nil {
 				c.fail(id, storeError(err))
 				return
@@ -150,25 +186,10 @@ func (h *hub) unclaimed(v *conv, row store.Conversation) {
 	if v.session != nil {
 		h.endSession(v.session, "closed", nil)
 	}
-	for c := range h.members(v) {
-		before[c] = struct{}{}
-	}
+	h.eachMember(v, func(c *conn) { before[c] = struct{}{} })
 	for c := range before {
 		c.send(h.stateFor(c, v, ""))
 	}
-}
-
-// setRow takes over a row that a commit reported.
-func (h *hub) setRow(v *conv, row store.Conversation) {
-	was, is := v.State == store.Waiting, row.State == store.Waiting
-	if was && !is {
-		h.waiting--
-	} else if !was && is {
-		h.waiting++
-	}
-	row.LastSeq = max(row.LastSeq, v.LastSeq)
-	v.Conversation = row
-	h.queueDirty, h.teamDirty = true, true
 }
 
 // watch subscribes an agent's connection; with hold it takes its own claim up again.
@@ -178,7 +199,8 @@ func (h *hub) watch(c *conn, v *conv, m protocol.ConversationWatch) {
 		c.fail(m.ID, errNotOwner)
 		return
 	}
-	v.watchers[c], c.watches[v] = struct{}{}, struct{}{}
+	v.watchers.add(c)
+	c.watches.add(v)
 	h.beHere(c)
 	if m.Hold {
 		h.hold(v, c)
@@ -207,40 +229,9 @@ func (h *hub) listQueue(c *conn, m protocol.QueueList) {
 	c.send(state)
 }
 
-// waitingConvs is the queue, oldest first.
-func (h *hub) waitingConvs() []*conv {
-	var out []*conv
-	for _, v := range h.convs {
-		if v.State == store.Waiting {
-			out = append(out, v)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return older(out[i], out[j]) })
-	return out
-}
-
-func older(a, b *conv) bool {
-	if d := a.WaitingSince.Compare(b.WaitingSince); d != 0 {
-		return d < 0
-	}
-	return a.ID < b.ID
-}
-
-// positionOf is a waiting conversation's place; 1 is next.
-func (h *hub) positionOf(v *conv) int {
-	n := 1
-	for _, other := range h.convs {
-		if other.State == store.Waiting && older(other, v) {
-			n++
-		}
-	}
-	return n
-}
-
 func (h *hub) queueState() protocol.QueueState {
-	waiting := h.waitingConvs()
-	out := protocol.QueueState{Total: len(waiting), Items: []protocol.QueueItem{}}
-	for _, v := range waiting[:min(len(waiting), queueShown)] {
+	out := protocol.QueueState{Total: len(h.queue), Items: []protocol.QueueItem{}}
+	for _, v := range h.queue[:min(len(h.queue), queueShown)] {
 		out.Items = append(out.Items, h.item(v))
 	}
 	return out
@@ -260,7 +251,7 @@ func (h *hub) pushQueue() {
 
 // pushPositions tells waiting customers their place when it changed.
 func (h *hub) pushPositions() {
-	for i, v := range h.waitingConvs() {
+	for i, v := range h.queue {
 		if v.position != i+1 {
 			v.position = i + 1 // the only place that writes it: what the customer was told last by a push
 			if cu := h.customers[v.CustomerID]; cu != nil {
@@ -295,10 +286,8 @@ func (h *hub) listConversations(c *conn, m protocol.ConversationList) {
 	case "waiting":
 		out.Items = h.queueState().Items
 	case "mine":
-		for _, v := range h.convs {
-			if v.State == store.Claimed && v.ClaimedBy == c.agent {
-				out.Items = append(out.Items, h.item(v))
-			}
+		for v := range h.agents[c.agent].claims {
+			out.Items = append(out.Items, h.item(v))
 		}
 		slices.SortFunc(out.Items, func(a, b protocol.QueueItem) int { return a.Since.Compare(b.Since) })
 	case "recent":
@@ -317,12 +306,15 @@ func (h *hub) listRecent(c *conn, id protocol.RequestID) {
 		}
 		seen := make([]*conv, len(rows))
 		for i, row := range rows {
-			marks, text, err := h.readConv(ctx, row)
+			marks, last, err := h.readConv(ctx, row, 1)
 			if err != nil {
 				c.fail(id, storeError(err))
 				return nil
 			}
-			seen[i] = &conv{Conversation: row, marks: marks, lastText: text}
+			seen[i] = &conv{Conversation: row, marks: marks}
+			if len(last) > 0 {
+				seen[i].lastText = last[0].Text
+			}
 		}
 		return func(h *hub) {
 			out := protocol.ConversationItems{ID: id, Items: []protocol.QueueItem{}}
@@ -364,9 +356,9 @@ func (h *hub) changed(v *conv) { h.changedExcept(v, nil) }
 
 func (h *hub) changedExcept(v *conv, except *conn) {
 	h.queueDirty, h.teamDirty = true, true
-	for c := range h.members(v) {
+	h.eachMember(v, func(c *conn) {
 		if c != except {
 			c.send(h.stateFor(c, v, ""))
 		}
-	}
+	})
 }

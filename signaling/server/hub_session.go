@@ -53,7 +53,7 @@ func (h *hub) requestSession(c *conn, v *conv, m protocol.SessionRequest) {
 // ended now, and the request tried once more.
 func (h *hub) createSession(c *conn, v *conv, in store.Session, id protocol.RequestID, again bool) {
 	err := h.store.CreateSession(in, func(row store.Session, err error) {
-		h.post(func(h *hub) {
+		h.after(func(h *hub) {
 			if errors.Is(err, store.ErrConflict) && v.session == nil && again {
 				h.read(func(ctx context.Context) event {
 					old, err := h.store.LiveSession(ctx, v.ID)
@@ -102,7 +102,7 @@ func (h *hub) bind(s *session, c *conn) {
 	}
 	e.conn = c
 	e.candidates = 0
-	c.sessions[s] = struct{}{}
+	c.sessions.add(s)
 	if s.customer.conn != nil && s.agent.conn != nil {
 		s.lostAt = time.Time{}
 	}
@@ -147,11 +147,11 @@ func (h *hub) sessionFor(c *conn, s *session, id protocol.RequestID) protocol.Se
 }
 
 func (h *hub) tellSession(s *session, except *conn) {
-	for c := range h.members(s.conv) {
+	h.eachMember(s.conv, func(c *conn) {
 		if c != except {
 			c.send(h.sessionFor(c, s, ""))
 		}
-	}
+	})
 }
 
 // handleSession handles verbs on a session; the table has allowed them.
@@ -213,7 +213,7 @@ func (h *hub) acceptSession(c *conn, s *session, id protocol.RequestID) {
 		u.CustomerDevice = &c.key
 	}
 	err := h.store.UpdateSession(s.row.ID, u, func(row store.Session, err error) {
-		h.post(func(h *hub) {
+		h.after(func(h *hub) {
 			if err != nil {
 				c.fail(id, storeError(err))
 				return
@@ -257,7 +257,7 @@ func (h *hub) rejoin(c *conn, s *session, id protocol.RequestID) {
 func (h *hub) signal(c *conn, s *session) bool {
 	e := s.side(c)
 	e.signals = append(since(e.signals, h.now().Add(-signalWindow)), h.now())
-	if len(e.signals) > signalsPerWindow {
+	if len(e.signals) > h.limits.SignalsPerWindow {
 		c.fail("", &protocol.UserError{Code: protocol.CodeSignalRate, Text: "Too many session messages. The session goes on in a moment.", RetryAfterMs: signalWindow.Milliseconds()})
 		return false //guard:T19
 	}
@@ -308,7 +308,7 @@ func (h *hub) candidate(c *conn, s *session, m protocol.SessionCandidate) {
 
 func (h *hub) restart(c *conn, s *session, m protocol.SessionRestart) {
 	s.restarts = append(since(s.restarts, h.now().Add(-time.Minute)), h.now())
-	if len(s.restarts) > restartsPerMin || !h.signal(c, s) {
+	if len(s.restarts) > h.limits.RestartsPerMin || !h.signal(c, s) {
 		return
 	}
 	if peer := s.agent.conn; peer != nil {
@@ -346,11 +346,11 @@ func (h *hub) consentState(c *conn, s *session, m protocol.ConsentState) {
 	if m.State == "on" || m.State == "off" {
 		h.audit("consent."+m.State, s.conv, c)
 	}
-	for member := range h.members(s.conv) {
+	h.eachMember(s.conv, func(member *conn) {
 		if member.isAgent() {
 			member.send(m)
 		}
-	}
+	})
 }
 
 // endSession ends a session for good: told to everybody who sees it, its relay credential dead at once.

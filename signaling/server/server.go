@@ -81,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 		Subprotocols: []string{protocol.Subprotocol}, EnableCompression: false, //guard:T08
 		CheckOrigin: s.hosts.checkOrigin,
 	}
-	s.hub = newHub(cfg.Store, cfg.Log, now)
+	s.hub = newHub(cfg.Store, cfg.Log, now, cfg.Limits)
 	s.hub.site, s.hub.ice, s.hub.relays = cfg.SiteName, ice, users
 	s.hub.flags = sessionFlags{relayOnly: cfg.RelayOnly, loopbackOK: cfg.URL == nil}
 	s.hub.spread = s.edge.spread
@@ -126,6 +126,9 @@ func (s *Server) serve(ctx context.Context) error {
 		g.Go(func() error { return s.relay.Run(work) })
 	}
 	serveHTTP(work, g, web, s.splitter.HTTP())
+	s.serveObservers(work, g)
+	g.Go(func() error { s.watchdog(work); return nil })
+	s.cfg.Notify("READY=1")
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

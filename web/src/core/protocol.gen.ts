@@ -544,7 +544,7 @@ export const PresenceAgentsFields: Fields = {
   agents: { t: 'list', of: { t: 'object', of: AgentInfoFields } },
 };
 
-/** PresenceTeam tells a customer whether anybody is there, and how many wait. */
+/** PresenceTeam tells a customer whether anybody is there, and how many wait at that moment. */
 export interface PresenceTeam {
   readonly type: 'presence.team';
   /** agents that are available */
