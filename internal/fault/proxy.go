@@ -179,6 +179,22 @@ func (p *Proxy) Do(step Step, r *rand.Rand) {
 		}
 		return
 	}
+	if step.Verb == Drop && step.Which != All {
+		links := p.choose(step.Which, r)
+		for _, l := range links {
+			for _, d := range directions(step.Dir) {
+				l.holed[d].Store(true) // from now on nothing passes
+			}
+		}
+		if step.For > 0 {
+			time.AfterFunc(step.For, func() {
+				for _, l := range links {
+					l.reset()
+				}
+			})
+		}
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, d := range directions(step.Dir) {
@@ -186,6 +202,11 @@ func (p *Proxy) Do(step Step, r *rand.Rand) {
 		if step.Verb == Resume {
 			for _, v := range []Verb{Latency, Rate, Trickle, Drop, Pause} {
 				p.set(d, Step{Verb: v}, false)
+			}
+			for _, l := range p.links {
+				if l.holed[d].Load() && !l.alone.Load() {
+					l.reset()
+				}
 			}
 			continue
 		}

@@ -291,3 +291,18 @@ func TestFlip(t *testing.T) {
 		t.Error("a flip behind the end")
 	}
 }
+
+// TestProxyDropOne: one connection hangs, the others and new ones do not.
+func TestProxyDropOne(t *testing.T) {
+	p := newTestProxy(t, newEcho(t), 0)
+	c := dial(t, p)
+	says(t, c, "hello")
+	do(t, p, "drop one")
+	io.WriteString(c, "lost")
+	other := dial(t, p)
+	says(t, other, "fine")
+	silent(t, c)
+	do(t, p, "resume")
+	wantReset(t, c)
+	says(t, other, "still fine")
+}

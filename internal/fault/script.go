@@ -39,7 +39,7 @@ type Verb string
 //	latency [c->s|s->c] DURATION [for DURATION]   each byte arrives later
 //	rate    [c->s|s->c] BYTES [for DURATION]      bytes a second
 //	trickle [c->s|s->c] [for DURATION]            every write is one byte
-//	drop    [c->s|s->c] [DURATION]                bytes vanish, nobody is told (half-open); at the end a reset
+//	drop    [c->s|s->c] [half|one] [DURATION]     bytes vanish, nobody is told (half-open); at the end a reset
 //	pause   [c->s|s->c] [DURATION]                bytes wait, as behind a network that is away, and arrive later
 //	resume  [c->s|s->c]                           takes back all of the above
 //	cut     [c->s|s->c] BYTES                     each connection ends after so many bytes more
@@ -106,7 +106,7 @@ type shape struct {
 
 var shapes = map[Verb]shape{
 	Latency: {dir: true, wait: true, forWord: true}, Rate: {dir: true, bytes: true, forWord: true},
-	Trickle: {dir: true, forWord: true}, Drop: {dir: true, plainForOpt: true}, Pause: {dir: true, plainForOpt: true},
+	Trickle: {dir: true, forWord: true}, Drop: {dir: true, which: true, plainForOpt: true}, Pause: {dir: true, plainForOpt: true},
 	Resume: {dir: true}, Cut: {dir: true, bytes: true}, Reset: {which: true}, Duplicate: {which: true},
 	Kill: {server: true}, Stop: {server: true}, Cont: {server: true}, Term: {server: true}, Restart: {server: true},
 	Fill: {}, Free: {}, SlowSync: {wait: true}, FailSync: {}, ClockJump: {wait: true, signed: true},

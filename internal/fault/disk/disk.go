@@ -126,6 +126,9 @@ func New(o Options) *Disk {
 		if err != nil {
 			panic(err) // no working directory
 		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil { // SQLite does so too
+			dir = real
+		}
 		d.dir = dir
 	}
 	d.change = sync.NewCond(&d.mu)
