@@ -54,6 +54,11 @@ const en = {
   outdated: 'This browser is too old for this page. Please use a current Chrome, Edge, Firefox or Safari.',
   memoryOnly: 'This chat ends when you close the tab.',
   busy: (seconds: number) => `The server asks for a moment; your message goes out in ${seconds} s.`,
+  slow: 'The server is slow to save. Your message is kept here until it has.',
+  cantSave: "Messages can't be saved right now. Yours is kept here and will be sent.",
+  queueFull: (seconds: number) => `Very many people are waiting. Your message is kept here; next try in ${seconds} s.`,
+  tooManyNew: (seconds: number) =>
+    `Very many conversations were begun from your network. Your message is kept here; next try in ${seconds} s.`,
 
   // people and queue
   welcome: 'How can we help?',
@@ -200,6 +205,10 @@ const zh: Text = {
   outdated: '此浏览器版本过旧。请使用最新的 Chrome、Edge、Firefox 或 Safari。',
   memoryOnly: '关闭此标签页后，对话即结束。',
   busy: (seconds) => `服务器繁忙，您的消息将在 ${seconds} 秒后发送。`,
+  slow: '服务器保存较慢，您的消息会保留在这里直到保存完成。',
+  cantSave: '目前无法保存消息。您的消息已保留在这里，稍后会自动发送。',
+  queueFull: (seconds) => `目前排队的人很多。您的消息已保留，${seconds} 秒后重试。`,
+  tooManyNew: (seconds) => `您所在的网络发起了过多对话。您的消息已保留，${seconds} 秒后重试。`,
 
   welcome: '需要什么帮助？',
   welcomeText: '给我们留言，客服会在这里回复。您也可以展示屏幕，并随时停止。',

@@ -14,6 +14,7 @@ const KEEP_MESSAGES = 200;
 const SAVE_MS = 250;
 const TYPING_EVERY_MS = 3_000;
 const TYPING_LAPSES_MS = 6_000;
+const SLOW_MS = 2_000; // then the person is told that saving takes long
 const RETRY_MS = 2_000; // when the server names no time
 const OPEN_RETRY_MS = 10_000;
 const RETRYABLE = new Set(['E_RATE', 'E_BUSY', 'E_RETRY', 'E_READONLY', 'E_SLOW', 'E_INTERNAL']);
@@ -155,17 +156,14 @@ export class Client {
     const known = this.model.conversation;
     if (known !== null && !again) return known.conversation;
     const answer = await this.socket?.request({ type: 'conversation.open' });
-    if (answer?.type === 'error') {
-      this.update({ notice: { text: answer.text, kind: 'warn' } });
-      this.#hold(answer.retryAfterMs ?? OPEN_RETRY_MS);
-    }
+    if (answer?.type === 'error') this.#hold(answer.code, answer.retryAfterMs ?? OPEN_RETRY_MS);
     return answer?.type === 'conversation.state' ? answer.conversation : null;
   }
 
   #welcome(message: HelloWelcome): void {
     this.#customer = message.customer ?? '';
     this.#marked = '';
-    this.update({ site: message.siteName, maxChars: message.limits.textChars, holdMs: 0 });
+    this.update({ site: message.siteName, maxChars: message.limits.textChars, hold: null });
     this.#present();
     this.sharing.welcome();
     void this.#flush();
@@ -254,7 +252,7 @@ export class Client {
 
   /** Sends the outbox in order, one at a time, until it is empty or the server asks to wait. */
   async #flush(): Promise<void> {
-    if (this.#flushing || Date.now() < this.model.holdMs) return;
+    if (this.#flushing || Date.now() < (this.model.hold?.untilMs ?? 0)) return;
     this.#flushing = true;
     let reopen = false;
     let reopened = '';
@@ -263,7 +261,10 @@ export class Client {
       if (conversation === null) break; // the next welcome goes on, or the hold's end
       reopen = false;
       const { id, text } = one;
+      const slow = setTimeout(() => this.update({ slow: true }), SLOW_MS);
       const answer = await this.socket?.request({ type: 'chat.send', id, conversation, text });
+      clearTimeout(slow);
+      if (this.model.slow) this.update({ slow: false });
       if (answer === null || answer === undefined) break; // the next welcome goes on
       if (answer.type === 'ack') {
         const at = answer.at ?? new Date().toISOString();
@@ -278,7 +279,7 @@ export class Client {
           reopen = true;
           reopened = id;
         } else if (RETRYABLE.has(code)) {
-          this.#hold(retryAfterMs ?? RETRY_MS);
+          this.#hold(code, retryAfterMs ?? RETRY_MS);
           break;
         } else {
           this.#refused(id, why);
@@ -298,12 +299,12 @@ export class Client {
     if (pending) void this.#store?.keep(pending);
   }
 
-  #hold(ms: number): void {
+  #hold(code: string, ms: number): void {
     const wait = Math.max(500, ms);
-    this.update({ holdMs: Date.now() + wait });
+    this.update({ hold: { untilMs: Date.now() + wait, code } });
     clearTimeout(this.#holdTimer);
     this.#holdTimer = setTimeout(() => {
-      this.update({ holdMs: 0 });
+      this.update({ hold: null });
       void this.#flush();
     }, wait);
   }

@@ -68,8 +68,10 @@ export interface Model {
   readonly log: Log;
   readonly outbox: readonly Pending[];
   readonly direct: readonly Direct[];
-  /** until when the server asked to wait with the outbox; 0 = not at all */
-  readonly holdMs: number;
+  /** until when the server asked to wait with the outbox, and the error code that says why */
+  readonly hold: { readonly untilMs: number; readonly code: string } | null;
+  /** the server has had a message for a while without an answer */
+  readonly slow: boolean;
   readonly typing: string;
   readonly draft: string;
   readonly directOn: boolean;
@@ -96,7 +98,8 @@ export function first(lang: Lang, text: Text): Model {
     log: log.empty,
     outbox: [],
     direct: [],
-    holdMs: 0,
+    hold: null,
+    slow: false,
     typing: '',
     draft: '',
     directOn: false,

@@ -8,7 +8,7 @@ const UNREACHABLE_AFTER = 2; // failures in a row
 
 export function Strip({ client, model }: Props) {
   const { text, link } = model;
-  const now = useNow(1000, model.holdMs > 0 || link.type === 'waiting');
+  const now = useNow(1000, model.hold !== null || link.type === 'waiting');
   if (link.type === 'stopped') {
     const [sentence, button, act] = stopped(client, model, link.code);
     return (
@@ -35,10 +35,16 @@ export function Strip({ client, model }: Props) {
           )}
         </div>
       )}
-      {model.holdMs > now && (
+      {model.hold !== null && model.hold.untilMs > now ? (
         <div class="strip">
-          <p>{text.busy(Math.max(1, Math.ceil((model.holdMs - now) / 1000)))}</p>
+          <p>{held(text, model.hold.code, Math.ceil((model.hold.untilMs - now) / 1000))}</p>
         </div>
+      ) : (
+        model.slow && (
+          <div class="strip">
+            <p aria-live="polite">{text.slow}</p>
+          </div>
+        )
       )}
       <div class="strip quiet" aria-live="polite">
         {typing ? (
@@ -57,6 +63,22 @@ export function Strip({ client, model }: Props) {
       </div>
     </>
   );
+}
+
+/** Why the outbox waits, and for how long. */
+function held(text: Model['text'], code: string, seconds: number): string {
+  switch (code) {
+    case 'E_READONLY':
+      return text.cantSave;
+    case 'E_RETRY':
+      return text.slow;
+    case 'E_QUEUE_FULL':
+      return text.queueFull(seconds);
+    case 'E_CONV_LIMIT':
+      return text.tooManyNew(seconds);
+    default:
+      return text.busy(seconds);
+  }
 }
 
 function queue(model: Model): string {
