@@ -42,12 +42,15 @@ const conversationList = `id, customer_id, state, missed, created_at, waiting_si
 
 const conversationColumns = "SELECT " + conversationList + " FROM conversations "
 
-func scanConversation(rows *sql.Rows) (c Conversation, err error) {
+func scanConversation(rows *sql.Rows) (Conversation, error) { return scanConversationAnd(rows) }
+
+// scanConversationAnd scans further columns after those of conversationList.
+func scanConversationAnd(rows *sql.Rows, more ...any) (c Conversation, err error) {
 	var created, waiting, last int64
 	var closed, claimed, lapses sql.NullInt64
 	var by sql.NullString
-	err = rows.Scan(&c.ID, &c.CustomerID, &c.State, &c.Missed, &created, &waiting, &closed,
-		&last, &c.LastSeq, &by, &claimed, &lapses)
+	err = rows.Scan(append([]any{&c.ID, &c.CustomerID, &c.State, &c.Missed, &created, &waiting, &closed,
+		&last, &c.LastSeq, &by, &claimed, &lapses}, more...)...)
 	c.CreatedAt, c.WaitingSince, c.LastAt = fromMs(created), fromMs(waiting), fromMs(last)
 	c.ClosedAt, c.ClaimedAt, c.ClaimedBy = fromNull(closed), fromNull(claimed), by.String
 	if lapses.Valid {
@@ -98,8 +101,8 @@ func (s *Store) OpenConversation(customer string, done func(Opened, error)) erro
 		}
 		c := Conversation{ID: newID(), CustomerID: customer, State: Waiting, CreatedAt: now, WaitingSince: now, LastAt: now}
 		ms := now.UnixMilli()
-		_, err = t.exec(`INSERT INTO conversations (id, customer_id, state, created_at, waiting_since, last_at)
-			VALUES (?, ?, 'waiting', ?, ?, ?)`, c.ID, customer, ms, ms, ms)
+		_, err = t.exec(`INSERT INTO conversations (num, id, customer_id, state, created_at, waiting_since, last_at)
+			VALUES (`+nextConversation+`, ?, ?, 'waiting', ?, ?, ?)`, c.ID, customer, ms, ms, ms)
 		return Opened{c, true}, err
 	}, done)
 }

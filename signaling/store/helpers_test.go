@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,10 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("LOOKALONG_STORE_CHILD"); dir != "" {
 		childMain(dir) // the process that TestKill kills
+	}
+	if dir := os.Getenv("LOOKALONG_MIGRATE_CHILD"); dir != "" {
+		kill, _ := strconv.Atoi(os.Getenv("LOOKALONG_MIGRATE_KILL"))
+		migrateChild(dir, kill) // the process that TestMigrateKilled kills
 	}
 	goleak.VerifyTestMain(m)
 }

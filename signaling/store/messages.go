@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -73,44 +74,82 @@ func (t *tx) append(m Append, now time.Time) (Appended, error) {
 	if m.ID == "" {
 		return Appended{}, fmt.Errorf("store: message without an id: %w", ErrInvalid)
 	}
-	before, err := list(t.query, scanMessage, messageColumns+
-		"WHERE conversation = ? AND sender_kind = ? AND sender_id = ? AND id = ?",
-		m.Conversation, m.SenderKind, m.SenderID, m.ID)
+	c, err := t.live(m.Conversation)
 	if err != nil {
 		return Appended{}, err
 	}
-	if len(before) > 0 {
-		if before[0].Text != m.Text {
-			return Appended{}, fmt.Errorf("store: message: %w", ErrIDReused)
+	key := once(m.SenderKind, m.SenderID, m.ID)
+	reopen, refusal := t.mayAppend(c.Conversation, m, now)
+	if refusal == nil && !t.always {
+		refusal = t.w.guard.mayGrow()
+	}
+	if reopen || refusal != nil { // only what is new is refused, and only what is new reopens
+		if before, stored, err := t.stored(c, m, key); stored || err != nil {
+			return before, err
 		}
-		return Appended{Seq: before[0].Seq, At: before[0].At, Duplicate: true}, nil
-	}
-	c, err := conversation(t.query, m.Conversation)
-	if err != nil {
-		return Appended{}, err
-	}
-	reopen, err := t.mayAppend(c, m, now)
-	if err != nil {
-		return Appended{}, err
-	}
-	ms := now.UnixMilli()
-	if reopen {
-		if _, err := t.exec(`UPDATE conversations SET state = 'waiting', closed_at = NULL, waiting_since = ?
-			WHERE id = ?`, ms, c.ID); err != nil {
+		if refusal != nil {
+			return Appended{}, refusal
+		}
+		if err := t.reopen(c, now); err != nil {
 			return Appended{}, err
 		}
 	}
-	last := ms
-	if m.SenderKind == KindSystem {
-		last = c.LastAt.UnixMilli()
+	t.bare = !t.saved
+	row := Message{m.Conversation, c.LastSeq + 1, m.ID, m.SenderKind, m.SenderID, m.SenderName, m.Text, now, false}
+	n, err := t.w.exec(insertMessage, row.args(c.num, key)...)
+	if err != nil || n == 0 {
+		t.bare = false // nothing is written
 	}
-	if _, err := t.exec("UPDATE conversations SET last_seq = ?, last_at = ? WHERE id = ?", c.LastSeq+1, last, c.ID); err != nil {
+	if err != nil {
 		return Appended{}, err
 	}
-	_, err = t.exec(`INSERT INTO messages (conversation, seq, id, sender_kind, sender_id, sender_name, text, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, c.LastSeq+1, m.ID, m.SenderKind, m.SenderID, m.SenderName, m.Text, ms)
-	return Appended{Seq: c.LastSeq + 1, At: now, Reopened: reopen}, err
+	if n == 0 { // the unique key is there
+		before, stored, err := t.stored(c, m, key)
+		if err == nil && !stored {
+			err = lost(errors.New("a message was refused as known but can't be found"))
+		}
+		return before, err
+	}
+	last := now
+	if m.SenderKind == KindSystem {
+		last = c.LastAt
+	}
+	if _, err := t.w.exec(advance, row.Seq, last.UnixMilli(), c.num); err != nil {
+		return Appended{}, lost(err) // half of the op is written, and no savepoint is open
+	}
+	c.LastSeq, c.LastAt = row.Seq, last
+	return Appended{Seq: row.Seq, At: now, Reopened: reopen}, nil
+}
+
+// insertMessage stores a new message. A known one (conversation, sender, id)
+// changes no row. Neither it nor advance needs a savepoint: the first is one
+// statement, and should the second fail, the whole batch is undone.
+const insertMessage = `INSERT INTO messages (conversation_num, seq, at, sum, once, id, sender_kind, sender_id, sender_name, text)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_num, once) DO NOTHING`
+
+const advance = "UPDATE conversations SET last_seq = ?, last_at = ? WHERE num = ?"
+
+func (m *Message) args(num int64, key []byte) []any {
+	return []any{num, m.Seq, m.At.UnixMilli(), m.sum(), key, m.ID, string(m.SenderKind), m.SenderID, m.SenderName, m.Text}
+}
+
+// stored finds the message as it was stored before, and what it was answered then.
+func (t *tx) stored(c *live, m Append, key []byte) (Appended, bool, error) {
+	before, err := list(t.query, scanMessage(m.Conversation), messageColumns+"WHERE conversation_num = ? AND once = ?", c.num, key)
+	if err != nil || len(before) == 0 {
+		return Appended{}, false, err
+	}
+	if b := before[0]; !b.Damaged && (b.Text != m.Text || b.ID != m.ID) {
+		return Appended{}, true, fmt.Errorf("store: message: %w", ErrIDReused)
+	}
+	return Appended{Seq: before[0].Seq, At: before[0].At, Duplicate: true}, true, nil
+}
+
+// reopen puts a closed conversation back into the queue.
+func (t *tx) reopen(c *live, now time.Time) error {
+	_, err := t.exec(`UPDATE conversations SET state = 'waiting', closed_at = NULL, waiting_since = ?
+		WHERE id = ?`, now.UnixMilli(), c.ID)
+	return err
 }
 
 // mayAppend checks the sender against the conversation as it is now.
@@ -146,13 +185,31 @@ func (t *tx) mayAppend(c Conversation, m Append, now time.Time) (reopen bool, er
 	return false, fmt.Errorf("store: message of %q: %w", m.SenderKind, ErrInvalid)
 }
 
-const messageColumns = "SELECT conversation, seq, id, sender_kind, sender_id, sender_name, text, at FROM messages "
+const messageColumns = "SELECT seq, id, sender_kind, sender_id, sender_name, text, at, sum FROM messages "
 
-func scanMessage(rows *sql.Rows) (m Message, err error) {
-	var at int64
-	err = rows.Scan(&m.Conversation, &m.Seq, &m.ID, &m.SenderKind, &m.SenderID, &m.SenderName, &m.Text, &at)
-	m.At = fromMs(at)
-	return m, err
+// scanMessage reads a row of a conversation and compares it with its checksum.
+func scanMessage(conversation string) func(*sql.Rows) (Message, error) {
+	return func(rows *sql.Rows) (Message, error) {
+		m := Message{Conversation: conversation}
+		var at, sum int64
+		err := rows.Scan(&m.Seq, &m.ID, &m.SenderKind, &m.SenderID, &m.SenderName, &m.Text, &at, &sum)
+		m.At = fromMs(at)
+		if err != nil || m.sum() != sum {
+			return m.damaged(rows)
+		}
+		return m, nil
+	}
+}
+
+// damaged leaves of a row only the place: what else it says may be wrong.
+func (m Message) damaged(rows *sql.Rows) (Message, error) {
+	var seq any
+	rest := make([]sql.RawBytes, 7)
+	err := rows.Scan(&seq, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4], &rest[5], &rest[6])
+	if n, ok := seq.(int64); ok {
+		m.Seq = n
+	}
+	return Message{Conversation: m.Conversation, Seq: m.Seq, At: m.At, Damaged: true}, err
 }
 
 // Newest, as Range.Before, asks for the last messages.
@@ -169,6 +226,8 @@ type Range struct {
 	Limit  int   // zero or above MaxMessages: MaxMessages
 }
 
+const inConversation = "WHERE conversation_num = (SELECT num FROM conversations WHERE id = ?) "
+
 // Messages returns messages in ascending order: the first Limit after After, or,
 // with Before, the last Limit before it.
 func (s *Store) Messages(ctx context.Context, conversation string, r Range) ([]Message, error) {
@@ -176,11 +235,11 @@ func (s *Store) Messages(ctx context.Context, conversation string, r Range) ([]M
 		r.Limit = MaxMessages
 	}
 	if r.Before <= 0 {
-		return list(s.reader(ctx), scanMessage,
-			messageColumns+"WHERE conversation = ? AND seq > ? ORDER BY seq LIMIT ?", conversation, r.After, r.Limit)
+		return list(s.reader(ctx), scanMessage(conversation),
+			messageColumns+inConversation+"AND seq > ? ORDER BY seq LIMIT ?", conversation, r.After, r.Limit)
 	}
-	out, err := list(s.reader(ctx), scanMessage,
-		messageColumns+"WHERE conversation = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+	out, err := list(s.reader(ctx), scanMessage(conversation),
+		messageColumns+inConversation+"AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
 		conversation, r.After, r.Before, r.Limit)
 	slices.Reverse(out)
 	return out, err
@@ -209,7 +268,7 @@ func (s *Store) Mark(conv string, side Kind, m Mark, done func(Mark, error)) err
 		if side != KindCustomer && side != KindAgent {
 			return Mark{}, fmt.Errorf("store: mark of %q: %w", side, ErrInvalid)
 		}
-		c, err := conversation(t.query, conv)
+		c, err := t.live(conv)
 		if err != nil {
 			return Mark{}, err
 		}

@@ -22,6 +22,11 @@ type migration struct {
 	sql    string
 }
 
+// steps are the parts of migrations that SQL can't do; each runs after its file.
+var steps = map[int]func(context.Context, *sql.Conn) error{
+	2: moveMessages,
+}
+
 // migrations returns the embedded migrations; they are numbered 1, 2, 3 … without a hole.
 func migrations() ([]migration, error) {
 	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
@@ -89,6 +94,11 @@ func migrate(ctx context.Context, db *sql.DB, list []migration, now time.Time) (
 		}
 		for _, stmt := range append([]string{m.sql}, extras[m.number]...) {
 			if err := exec(stmt); err != nil {
+				return fmt.Errorf("store: migration %s: %w", m.name, err)
+			}
+		}
+		if step := steps[m.number]; step != nil {
+			if err := step(ctx, conn); err != nil {
 				return fmt.Errorf("store: migration %s: %w", m.name, err)
 			}
 		}

@@ -202,9 +202,10 @@ func TestMigrate(t *testing.T) {
 	one := migration{1, "0001_a.sql", "CREATE TABLE a (x TEXT)"}
 	broken := migration{2, "0002_b.sql", "CREATE TABLE b (x TEXT); nonsense"}
 	two := migration{2, "0002_b.sql", "CREATE TABLE b (x TEXT); INSERT INTO b VALUES ('kept')"}
-	old := extras[1]
-	delete(extras, 1) // this is another schema
-	defer func() { extras[1] = old }()
+	oldExtra, oldStep := extras[1], steps[2] // this is another schema
+	delete(extras, 1)
+	delete(steps, 2)
+	defer func() { extras[1], steps[2] = oldExtra, oldStep }()
 	version := func(want int) {
 		t.Helper()
 		if got, err := schemaVersion(t.Context(), db); err != nil || got != want {

@@ -19,6 +19,11 @@ const (
 	// begin takes the write lock at once, so that a transaction which reads first
 	// can't fail half-way with "busy".
 	begin = "BEGIN IMMEDIATE"
+	// nextConversation gives a conversation its number. There is one writer at a time;
+	// PostgreSQL takes nextval of a sequence.
+	nextConversation = "(SELECT COALESCE(max(num), 0) + 1 FROM conversations)"
+	// foreign changes when another process has committed.
+	foreign = "PRAGMA data_version"
 	// busyTimeout is how long a connection waits for another process's lock.
 	// Unit: ms. Just under CommitDeadline, so that callers learn of it.
 	busyTimeout = "4500"

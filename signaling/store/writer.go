@@ -209,8 +209,16 @@ type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	guard *guard
-	stmts map[string]*sql.Stmt
-	errs  []error
+	stmts map[string]*statement
+	live  map[string]*live // by conversation id; see writer_live.go
+	// version is what foreign gave at the last batch.
+	version int64
+	errs    []error
+}
+
+type statement struct {
+	*sql.Stmt
+	forgets bool // changes rows that may be remembered
 }
 
 func newWriter(db *sql.DB, g *guard) (*writer, error) {
@@ -218,7 +226,7 @@ func newWriter(db *sql.DB, g *guard) (*writer, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &writer{db: db, conn: conn, guard: g, stmts: map[string]*sql.Stmt{}}, nil
+	return &writer{db: db, conn: conn, guard: g, stmts: map[string]*statement{}, live: map[string]*live{}}, nil
 }
 
 func (w *writer) close() {
@@ -229,15 +237,19 @@ func (w *writer) close() {
 }
 
 // stmt prepares each text once.
-func (w *writer) stmt(text string) (*sql.Stmt, error) {
-	if stmt, ok := w.stmts[text]; ok {
-		return stmt, nil
+func (w *writer) stmt(text string) (*statement, error) {
+	stmt, ok := w.stmts[text]
+	if !ok {
+		prepared, err := w.conn.PrepareContext(context.Background(), text)
+		if err != nil {
+			return nil, translate(err)
+		}
+		stmt = &statement{prepared, changesConversations(text)}
+		w.stmts[text] = stmt
 	}
-	stmt, err := w.conn.PrepareContext(context.Background(), text)
-	if err != nil {
-		return nil, translate(err)
+	if stmt.forgets {
+		w.forget()
 	}
-	w.stmts[text] = stmt
 	return stmt, nil
 }
 
@@ -268,20 +280,47 @@ func (w *writer) transact(batch []op) ([]error, error) {
 	if _, err := w.exec(begin); err != nil {
 		return fail(err)
 	}
+	if err := w.notice(); err != nil {
+		w.rollback()
+		return fail(err)
+	}
 	for i, o := range batch {
 		t := tx{w: w, always: o.always}
 		err := t.finish(o.run(&t))
 		if spoils(err) {
-			_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
+			w.rollback()
 			return fail(err)
 		}
 		w.errs[i] = err
 	}
 	if _, err := w.exec("COMMIT"); err != nil {
-		_, _ = w.exec("ROLLBACK") // may be rolled back already; err says more
+		w.rollback()
 		return fail(err)
 	}
 	return w.errs, nil
+}
+
+func (w *writer) rollback() {
+	w.forget()
+	_, _ = w.exec("ROLLBACK") // may be rolled back already; the error that led here says more
+}
+
+// notice forgets what is remembered if another process has committed since the
+// last batch. Nobody else can commit until this transaction ends.
+func (w *writer) notice() error {
+	stmt, err := w.stmt(foreign)
+	if err != nil {
+		return err
+	}
+	var version int64
+	if err := stmt.QueryRow().Scan(&version); err != nil {
+		return translate(err)
+	}
+	if version != w.version {
+		w.forget()
+		w.version = version
+	}
+	return nil
 }
 
 // tx is what one op sees of the transaction.
@@ -289,6 +328,7 @@ type tx struct {
 	w      *writer
 	always bool // see op
 	saved  bool // a savepoint is open: this op has written
+	bare   bool // this op has written without one
 }
 
 // save opens the savepoint before the op's first write, so that an op which only
@@ -311,10 +351,14 @@ func (t *tx) save() error {
 
 // finish ends the savepoint: undone if the op failed.
 func (t *tx) finish(failure error) error {
+	if failure != nil && t.bare && !spoils(failure) {
+		return lost(failure)
+	}
 	if !t.saved || spoils(failure) {
 		return failure
 	}
 	if failure != nil {
+		t.w.forget()
 		if _, err := t.w.exec("ROLLBACK TO SAVEPOINT op"); err != nil {
 			return lost(err)
 		}
