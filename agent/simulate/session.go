@@ -1,0 +1,366 @@
+package simulate
+
+// A customer's end of a peer session: direct messages, and the picture that it says yes to.
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/lookalong/lookalong/peer"
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/client"
+)
+
+const (
+	maxEarly     = 64              // session messages before there is a peer
+	answersAfter = 2 * time.Second // a person reads the question first; never less than the consent's second
+	directEvery  = 2 * time.Second // in a load run
+)
+
+// session is the live peer session of a customer.
+type session struct {
+	id        protocol.SessionID // "" until the server has named it
+	by        string
+	picture   bool
+	answered  bool // the agent's request has this customer's yes
+	peer      *peer.Peer
+	state     peer.State
+	stats     peer.Stats
+	codecs    []string
+	paused    bool
+	early     []any
+	connected bool // once
+}
+
+func (s *session) asked() bool { return s != nil && s.by == "agent" && s.id != "" && !s.answered }
+
+func (s *session) close(reason string) {
+	if s.peer != nil {
+		s.peer.Close(reason)
+	}
+}
+
+// signaler sends the messages of a customer's peer; what a lost connection swallows, the next ICE restart repeats.
+type signaler struct {
+	to *client.Client
+	id protocol.SessionID
+}
+
+func (s signaler) SendOffer(sdp string) {
+	_ = s.to.Notify(protocol.SessionOffer{Session: s.id, SDP: sdp})
+}
+func (s signaler) SendAnswer(sdp string) {
+	_ = s.to.Notify(protocol.SessionAnswer{Session: s.id, SDP: sdp})
+}
+func (s signaler) SendRestart() { _ = s.to.Notify(protocol.SessionRestart{Session: s.id}) }
+func (s signaler) SendCandidate(m protocol.SessionCandidate) {
+	m.Session = s.id
+	_ = s.to.Notify(m)
+}
+
+// claimed is when an agent takes the conversation. In a load run every second customer begins by itself, the others
+// wait for the answering agent to ask.
+func (c *customer) claimed() {
+	if !c.r.o.Load || c.quiet || !c.r.o.Share && !c.r.o.Direct || c.r.answer != nil && c.n%2 == 1 {
+		return
+	}
+	if c.r.o.Share {
+		c.in(dShare, 0)
+	} else {
+		c.connect(false)
+	}
+}
+
+// showUnasked is the customer's own click, unless the agent has asked meanwhile.
+func (c *customer) showUnasked() {
+	if c.look.state == off && c.conv.State == "claimed" && !c.quiet {
+		c.step(evClick)
+	}
+}
+
+// connect asks for a session, which is the customer's consent to one.
+func (c *customer) connect(picture bool) {
+	if c.sess != nil {
+		if c.sess.connected {
+			c.in(dDirect, 0)
+		}
+		return
+	}
+	s := &session{by: "customer", picture: picture}
+	c.sess = s
+	c.client.Ask(protocol.SessionRequest{Conversation: c.conv.Conversation, Picture: picture}, func(reply any, err error) {
+		c.post(func() {
+			st, ok := reply.(protocol.SessionState)
+			switch {
+			case c.sess == s && s.by == "agent": // the agent's request was first, and is accepted
+			case c.sess != s && ok: // stopped meanwhile
+				c.client.Ask(protocol.SessionEnd{Session: st.Session, Reason: "stopped"}, func(any, error) {})
+			case c.sess == s && ok:
+				s.id = st.Session
+				c.tellView()
+				c.onSession(st)
+			case c.sess == s:
+				_, _ = c.refused(err)
+				c.ended()
+			}
+		})
+	})
+}
+
+func (c *customer) onSessionMessage(msg any) {
+	switch m := msg.(type) {
+	case protocol.SessionState:
+		c.onSession(m)
+	case protocol.SessionOffer:
+		c.toPeer(m.Session, m)
+	case protocol.SessionCandidate:
+		c.toPeer(m.Session, m)
+	case protocol.ConsentAsk:
+		if c.sess != nil && c.sess.id == m.Session {
+			c.question()
+		}
+	}
+}
+
+func (c *customer) toPeer(id protocol.SessionID, msg any) {
+	s := c.sess
+	switch m := msg.(type) {
+	case protocol.SessionOffer:
+		if s != nil && s.id == id && s.peer != nil {
+			s.peer.Offer(m.SDP)
+			return
+		}
+	case protocol.SessionCandidate:
+		if s != nil && s.id == id && s.peer != nil {
+			s.peer.Candidate(m)
+			return
+		}
+	}
+	if s != nil && s.id == id && len(s.early) < maxEarly {
+		s.early = append(s.early, msg)
+	}
+}
+
+func (c *customer) onSession(m protocol.SessionState) {
+	if m.Conversation != c.conv.Conversation {
+		return
+	}
+	switch s := c.sess; {
+	case m.State == "ended":
+		if s != nil && s.id == m.Session {
+			s.close(m.Reason)
+			c.ended()
+		}
+		return
+	case m.State == "requested" && m.By == "agent" && s == nil:
+		c.sess = &session{id: m.Session, by: m.By, picture: m.Picture}
+		c.question()
+		return
+	case m.State == "requested" && m.By == "agent" && s.id == "": // both asked at once: the own wish is the yes
+		s.id, s.by, s.picture = m.Session, m.By, m.Picture
+		c.accept()
+		c.tellView()
+		return
+	case s == nil || s.id != m.Session || m.State == "requested" || s.asked(): // only the own yes connects //guard:T22
+		return
+	case !m.Bound:
+		if s.peer != nil {
+			s.close("left")
+			c.ended()
+		}
+		return
+	case s.peer != nil:
+		if m.ICEServers != nil {
+			s.peer.UpdateICE(m.ICEServers)
+		}
+		return
+	}
+	c.startPeer(m)
+}
+
+// question is what the agent asks; the simulated person answers after a while.
+func (c *customer) question() {
+	wait := max(c.human(answersAfter), armMs*time.Millisecond)
+	if c.sess.id != "" && c.sess.picture && c.sess.asked() || c.sess.answered || c.sess.by == "customer" {
+		c.step(evAsk)
+		if c.look.state == asking && c.r.o.Share && !c.quiet {
+			c.in(dAllow, wait)
+		} else if c.look.state == asking {
+			c.in(dDecline, wait)
+		} else if c.sess.asked() {
+			c.in(dDecline, 0) // asked too often
+		}
+		return
+	}
+	if c.r.o.Direct && !c.quiet { // a session without a picture
+		c.in(dAllow, wait)
+	} else {
+		c.in(dDecline, wait)
+	}
+}
+
+// sayYes answers the agent's question.
+func (c *customer) sayYes() {
+	if c.sess.asked() && !c.sess.picture {
+		c.accept()
+	} else {
+		c.step(evAllow)
+	}
+}
+
+func (c *customer) accept() {
+	s := c.sess
+	s.answered = true
+	c.client.Ask(protocol.SessionAccept{Session: s.id}, func(reply any, err error) {
+		c.post(func() {
+			if st, ok := reply.(protocol.SessionState); ok {
+				c.onSession(st)
+			} else if c.sess == s {
+				_, _ = c.refused(err)
+				c.ended()
+			}
+		})
+	})
+}
+
+// sayNo answers the agent's question.
+func (c *customer) sayNo() {
+	c.step(evDeny)
+	if c.sess.asked() {
+		c.client.Ask(protocol.SessionDecline{Session: c.sess.id}, func(any, error) {}) // the state tells
+		c.sess = nil
+	}
+}
+
+// rejoin binds the live session to the new connection.
+func (c *customer) rejoin() {
+	s := c.sess
+	if s.id == "" || s.peer == nil {
+		s.close("lost")
+		c.ended()
+		return
+	}
+	c.client.Ask(protocol.SessionRejoin{Session: s.id}, func(reply any, err error) {
+		c.post(func() {
+			if c.sess != s || errors.Is(err, client.ErrOffline) {
+				return // the next connection tries again
+			}
+			if st, ok := reply.(protocol.SessionState); ok {
+				c.onSession(st)
+				c.tellView()
+				return
+			}
+			_, _ = c.refused(err)
+			s.close("lost") // the server does not know it any more
+			c.ended()
+		})
+	})
+}
+
+// ended forgets the session; the picture stops first.
+func (c *customer) ended() {
+	c.step(evEnded)
+	c.sess = nil
+	c.cancel(dAllow, dDecline, dDirect)
+}
+
+// hangUp ends the session from this side.
+func (c *customer) hangUp(reason string) {
+	if c.sess == nil {
+		return
+	}
+	if c.sess.id != "" {
+		c.client.Ask(protocol.SessionEnd{Session: c.sess.id, Reason: reason}, func(any, error) {}) // perhaps it ended there already
+	}
+	c.sess.close(reason)
+	c.ended()
+}
+
+func (c *customer) startPeer(m protocol.SessionState) {
+	s := c.sess
+	post := func(f func()) { // a late callback of an earlier session changes nothing
+		c.post(func() {
+			if c.sess == s {
+				f()
+			}
+		})
+	}
+	p, err := peer.New(peer.Config{
+		Role: peer.Answerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
+		Signaler: signaler{c.client, m.Session}, Log: c.r.o.Log,
+		OnState:   func(st peer.State, reason string) { post(func() { c.onPeer(st, reason) }) },
+		OnControl: func(msg any) { at := time.Now(); post(func() { c.onControl(msg, at) }) },
+		OnDirect:  func(msg any) { at := time.Now(); post(func() { c.onDirect(msg, at) }) },
+		OnStats:   func(st peer.Stats) { post(func() { s.stats = st }) },
+	})
+	if err != nil {
+		c.r.tally.failed("peer")
+		c.hangUp("failed")
+		return
+	}
+	s.peer = p
+	c.work.Go(func() { _ = p.Run(c.ctx) }) // onPeer hears that it could not start
+	early := s.early
+	s.early = nil
+	for _, e := range early {
+		c.toPeer(s.id, e)
+	}
+}
+
+func (c *customer) onPeer(st peer.State, reason string) {
+	s := c.sess
+	s.state = st
+	switch st {
+	case peer.Connected:
+		c.drawn.forget()
+		if !s.connected {
+			s.connected = true
+			c.r.tally.count(func(n *Counts) { n.Sessions++ })
+			if c.r.o.Direct && !c.quiet && (c.r.o.Load || c.told) {
+				c.in(dDirect, c.human(time.Second))
+			}
+		}
+	case peer.Ended:
+		if reason == "failed" || reason == "lost" {
+			c.r.tally.failed("peer " + reason)
+		}
+		if !slices.Contains([]string{"stopped", "refused", "left", "failed", "lost", "agent_ended", "not_possible"}, reason) {
+			reason = "failed"
+		}
+		c.hangUp(reason)
+	}
+}
+
+// sayDirect says something that the server can't read.
+func (c *customer) sayDirect() {
+	s := c.sess
+	if s == nil || s.peer == nil || !s.connected {
+		return
+	}
+	id := client.NewID()
+	if s.peer.SendDirect(protocol.DirectMessage{ID: id, Text: c.story.direct, At: time.Now().UTC()}) == nil {
+		c.direct[id] = time.Now()
+		c.r.tally.count(func(n *Counts) { n.DirectSent++ })
+	}
+	if c.r.o.Load {
+		c.in(dDirect, c.jitter(directEvery))
+	} else {
+		c.in(dReply, c.human(offers)) // earlier when the agent answers
+	}
+}
+
+func (c *customer) onDirect(msg any, at time.Time) {
+	switch m := msg.(type) {
+	case protocol.DirectMessage:
+		_ = c.sess.peer.SendDirect(protocol.DirectAck{ID: m.ID}) // lost with the path; the agent sees it unconfirmed
+		c.r.tally.count(func(n *Counts) { n.DirectReceived++ })
+		c.owe()
+	case protocol.DirectAck:
+		if began, ok := c.direct[m.ID]; ok {
+			delete(c.direct, m.ID)
+			c.r.tally.count(func(n *Counts) { n.DirectConfirmed++ })
+			c.r.tally.took(tDirect, at.Sub(began))
+		}
+	}
+}
