@@ -177,7 +177,7 @@ func (h *hub) appended(c *conn, o *outgoing, in store.Append, out store.Appended
 	if out.Reopened {
 		h.changed(v)
 	}
-	h.queueDirty = true
+	h.touch(v)
 	if c.isAgent() && v.ClaimedBy == c.agent && len(v.holders) == 0 {
 		if at := h.now().Add(lapseOneShot); v.LapsesAt != nil && at.After(*v.LapsesAt) {
 			h.setLapse(v, &at) // a one-shot command's message keeps the claim for a while
@@ -273,7 +273,7 @@ func (h *hub) mark(c *conn, v *conv, m protocol.ChatMark) {
 	v.unsaved[sideOf(side)] = true
 	h.marked.add(v)
 	h.tell(v, protocol.ChatMarks{Conversation: protocol.ConversationID(v.ID), Marks: v.marks}, c)
-	h.queueDirty = true
+	h.touch(v)
 }
 
 func sideOf(k store.Kind) int {

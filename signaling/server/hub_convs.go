@@ -40,6 +40,7 @@ func (h *hub) file(v *conv) {
 	case store.Waiting:
 		i, _ := slices.BinarySearchFunc(h.queue, v, byAge)
 		h.queue = slices.Insert(h.queue, i, v)
+		h.queueDirty = true
 	case store.Claimed:
 		if a := h.agents[v.ClaimedBy]; a != nil {
 			a.claims.add(v)
@@ -52,12 +53,12 @@ func (h *hub) file(v *conv) {
 	case store.Closed:
 		h.closed[v] = struct{}{}
 	}
-	h.queueDirty, h.teamDirty = true, true
 }
 
 func (h *hub) unfile(v *conv) {
 	if i, found := slices.BinarySearchFunc(h.queue, v, byAge); found && v.State == store.Waiting {
 		h.queue = slices.Delete(h.queue, i, i+1)
+		h.queueDirty = true
 	}
 	if a := h.agents[v.ClaimedBy]; a != nil {
 		delete(a.claims, v)
@@ -145,6 +146,11 @@ func (h *hub) eachMember(v *conv, f func(*conn)) {
 			f(c)
 		}
 	}
+}
+
+// touch notes that what the queue shows of a conversation has changed.
+func (h *hub) touch(v *conv) {
+	h.queueDirty = h.queueDirty || v.State == store.Waiting
 }
 
 func (h *hub) seen(v *conv) bool {

@@ -114,7 +114,7 @@ func (h *hub) customerPresence(cu *customer) {
 	if cu.conv == nil {
 		return
 	}
-	h.queueDirty = true
+	h.touch(cu.conv)
 	presence, page := h.customerState(cu.id)
 	msg := protocol.PresenceCustomer{Conversation: protocol.ConversationID(cu.conv.ID), Presence: presence, Page: page}
 	h.eachMember(cu.conv, func(c *conn) {

@@ -355,7 +355,7 @@ func (h *hub) stateFor(c *conn, v *conv, id protocol.RequestID) protocol.Convers
 func (h *hub) changed(v *conv) { h.changedExcept(v, nil) }
 
 func (h *hub) changedExcept(v *conv, except *conn) {
-	h.queueDirty, h.teamDirty = true, true
+	h.touch(v)
 	h.eachMember(v, func(c *conn) {
 		if c != except {
 			c.send(h.stateFor(c, v, ""))
