@@ -21,24 +21,17 @@ func (h *hub) load(ctx context.Context) error {
 	}
 	for _, a := range agents {
 		h.agentOf(a.ID, a.Name)
-		rows, err := h.store.ByAgent(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if err := h.loadConv(ctx, row); err != nil {
-				return err
-			}
-		}
 	}
-	rows, err := h.store.Waiting(ctx)
+	open, err := h.store.Overviews(ctx)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if err := h.loadConv(ctx, row); err != nil {
-			return err
+	for _, o := range open {
+		var last []store.Message
+		if o.Last.Seq > 0 {
+			last = []store.Message{o.Last}
 		}
+		h.addConv(o.Conversation, marksOf(o.Marks), last)
 	}
 	sessions, err := h.store.LiveSessions(ctx)
 	if err != nil {
@@ -52,14 +45,6 @@ func (h *hub) load(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (h *hub) loadConv(ctx context.Context, row store.Conversation) error {
-	marks, last, err := h.readConv(ctx, row, 1)
-	if err == nil {
-		h.addConv(row, marks, last)
-	}
-	return err
 }
 
 // readConv reads what is shown about a conversation, and its last n messages. Any goroutine.
