@@ -13,6 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal ends the server in good order, a second one at once
 	code := server.Main(ctx, os.Args[1:], term.System())
 	stop()
 	os.Exit(code)

@@ -2,19 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net"
-	"net/netip"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,16 +13,17 @@ import (
 	"github.com/lookalong/lookalong/signaling/store"
 )
 
-// firstInvite is the file in the data folder that holds the first agent's invite until somebody used it.
-const firstInvite = "first-invite"
-
 // ServeOptions are the flags of serve.
 type ServeOptions struct {
 	Listen, URL, Data, TurnListen, RelayAddress, RelayPorts string
 	SiteName, TLSCert, TLSKey, LogLevel                     string
-	RelayAllow, TurnURLs                                    []string
+	MetricsListen, PprofListen                              string
+	RelayAllow, TurnURLs, TrustedProxies                    []string
 	RelayOnly, NoRelay                                      bool
+	MaxSockets                                              int
+	DiskStopNew, DiskReadOnly                               byteSize
 	streams                                                 term.Streams
+	passed                                                  *passedSockets // nil: none, the flags' addresses are opened
 }
 
 // usageError is a wrong flag or argument: exit code 2.
@@ -87,7 +79,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 func newServeCmd(s term.Streams, run func(context.Context, *ServeOptions) error) *cobra.Command {
-	o := &ServeOptions{streams: s}
+	o := &ServeOptions{streams: s, DiskStopNew: byteSize(store.StopNewBelow), DiskReadOnly: byteSize(store.ReadOnlyBelow)}
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the server", Args: noArgs,
 		Example: `  lookalong-signaling serve --data ./data                       # on this machine: http://localhost:8080
@@ -108,14 +100,30 @@ func newServeCmd(s term.Streams, run func(context.Context, *ServeOptions) error)
 	f.StringVar(&o.SiteName, "site-name", "Lookalong", "name that customers see")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate chain (PEM)")
 	f.StringVar(&o.TLSKey, "tls-key", "", "private key (PEM)")
+	f.StringArrayVar(&o.TrustedProxies, "trusted-proxy", nil, "address or network of a proxy before this server, such as 127.0.0.1 or 10.0.0.0/24: its X-Forwarded-For says where a client is; repeat for more")
+	f.IntVar(&o.MaxSockets, "max-sockets", 0, "connections at once; 0: the limit of open files less 800")
+	f.Var(&o.DiskStopNew, "disk-stop-new", "free disk space below which no new conversation begins; off: no such limit")
+	f.Var(&o.DiskReadOnly, "disk-read-only", "free disk space below which nothing more is stored; off: no such limit")
+	f.StringVar(&o.MetricsListen, "metrics-listen", "", "address for /metrics, /healthz and /readyz, such as 127.0.0.1:9100; empty: none. Anybody who reaches it can read them")
+	f.StringVar(&o.PprofListen, "pprof", "", "loopback address for Go's profiles, such as 127.0.0.1:6060; empty: none")
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
 	return cmd
 }
 
 // runServe opens what the server needs, says how to use it, and serves until ctx ends.
 func runServe(ctx context.Context, o *ServeOptions) error {
+	passed, err := systemdSockets()
+	if err != nil {
+		return err
+	}
+	o.passed = passed
 	cfg, err := o.config(ctx)
 	if err != nil {
+		passed.close()
+		return err
+	}
+	if err := o.observe(ctx, &cfg); err != nil {
+		cfg.close()
 		return err
 	}
 	srv, err := New(cfg)
@@ -140,221 +148,12 @@ func (c *Config) close() {
 	if c.UDP != nil {
 		c.UDP.Close()
 	}
+	for _, l := range []net.Listener{c.Metrics, c.Pprof} {
+		if l != nil {
+			l.Close()
+		}
+	}
 	if c.Store != nil {
 		c.Store.Close()
 	}
-}
-
-func (o *ServeOptions) config(ctx context.Context) (cfg Config, err error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
-		return cfg, usageError{fmt.Errorf("--log-level %q is not debug, info, warn or error", o.LogLevel)}
-	}
-	handler := slog.Handler(slog.NewJSONHandler(o.streams.Err, &slog.HandlerOptions{Level: level}))
-	if o.streams.ErrTTY {
-		handler = slog.NewTextHandler(o.streams.Err, &slog.HandlerOptions{Level: level})
-	}
-	cfg = Config{SiteName: o.SiteName, RelayOnly: o.RelayOnly, Log: slog.New(handler)}
-	defer func() {
-		if err != nil {
-			cfg.close()
-		}
-	}()
-	if o.URL != "" {
-		if cfg.URL, err = url.Parse(o.URL); err != nil || cfg.URL.Host == "" || cfg.URL.Scheme != "http" && cfg.URL.Scheme != "https" {
-			return cfg, usageError{fmt.Errorf("--url %q is not an address such as https://help.example.com", o.URL)}
-		}
-	}
-	if (o.TLSCert == "") != (o.TLSKey == "") {
-		return cfg, usageError{errors.New("--tls-cert and --tls-key belong together")}
-	}
-	if o.TLSCert != "" {
-		if o.URL == "" {
-			return cfg, usageError{errors.New("--tls-cert needs --url, the address that the certificate is for")}
-		}
-		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-		if err != nil {
-			return cfg, hint{fmt.Errorf("the certificate can't be used: %w", err), "check --tls-cert and --tls-key: both are PEM files and belong together"}
-		}
-		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	}
-	if err := o.relay(ctx, &cfg); err != nil {
-		return cfg, err
-	}
-	var lc net.ListenConfig
-	if cfg.Listener, err = lc.Listen(ctx, "tcp", o.Listen); err != nil {
-		return cfg, portError("--listen", o.Listen, err)
-	}
-	if o.URL == "" && !isLoopback(cfg.Listener.Addr()) {
-		return cfg, usageError{fmt.Errorf("--listen %s is open to other machines: name the public address with --url https://HOST", o.Listen)}
-	}
-	if !o.NoRelay {
-		if cfg.UDP, err = lc.ListenPacket(ctx, "udp", o.TurnListen); err != nil {
-			return cfg, portError("--turn-listen", o.TurnListen, err)
-		}
-	}
-	if cfg.Store, err = store.Open(ctx, store.Options{Dir: o.Data}); err != nil {
-		return cfg, folderError(err)
-	}
-	return cfg, nil
-}
-
-// relay reads the relay's flags.
-func (o *ServeOptions) relay(ctx context.Context, cfg *Config) (err error) {
-	if o.RelayAddress != "" {
-		public, local, _ := strings.Cut(o.RelayAddress, "/")
-		if cfg.RelayIP, err = netip.ParseAddr(public); err != nil {
-			return usageError{fmt.Errorf("--relay-address %q is not an IP address", o.RelayAddress)}
-		}
-		if local != "" {
-			if cfg.RelayBindIP, err = netip.ParseAddr(local); err != nil {
-				return usageError{fmt.Errorf("--relay-address %q is not an IP address", o.RelayAddress)}
-			}
-		}
-	} else if cfg.URL != nil && !o.NoRelay {
-		if cfg.RelayIP = ownAddress(ctx); !cfg.RelayIP.IsValid() {
-			return usageError{errors.New("--relay-address is needed: this machine's own address could not be found")}
-		}
-	}
-	for _, u := range o.TurnURLs {
-		if !strings.HasPrefix(u, "turn:") && !strings.HasPrefix(u, "turns:") {
-			return usageError{fmt.Errorf("--turn-url %q is no address such as turn:HOST:PORT?transport=udp", u)}
-		}
-	}
-	cfg.TurnURLs = o.TurnURLs
-	first, last, ok := strings.Cut(o.RelayPorts, "-")
-	minPort, err1 := strconv.ParseUint(first, 10, 16)
-	maxPort, err2 := strconv.ParseUint(last, 10, 16)
-	if !ok || err1 != nil || err2 != nil || minPort == 0 || minPort > maxPort {
-		return usageError{fmt.Errorf("--relay-ports %q is not FIRST-LAST", o.RelayPorts)}
-	}
-	cfg.RelayMinPort, cfg.RelayMaxPort = uint16(minPort), uint16(maxPort)
-	for _, p := range o.RelayAllow {
-		prefix, err := netip.ParsePrefix(p)
-		if err != nil {
-			return usageError{fmt.Errorf("--relay-allow %q is not a network such as 10.1.0.0/16", p)}
-		}
-		cfg.RelayAllow = append(cfg.RelayAllow, prefix)
-	}
-	return nil
-}
-
-func isLoopback(a net.Addr) bool {
-	ap, err := netip.ParseAddrPort(a.String())
-	return err == nil && ap.Addr().IsLoopback()
-}
-
-func portError(flag, addr string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return hint{fmt.Errorf("%s is in use by another program", addr), "stop that program, or choose another address with " + flag}
-	case errors.Is(err, syscall.EACCES):
-		return hint{fmt.Errorf("%s is not allowed for this user", addr), "choose a port above 1023 with " + flag + ", or give the program the right to bind low ports"}
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return hint{fmt.Errorf("%s is not an address of this machine", addr), "choose one with " + flag}
-	}
-	return hint{fmt.Errorf("can't listen on %s: %w", addr, err), "choose another address with " + flag}
-}
-
-func folderError(err error) error {
-	todo := "choose another folder with --data, or make this one yours alone (chmod 700)"
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		todo = "stop the other server, or choose another folder with --data"
-	case errors.Is(err, store.ErrNewer):
-		todo = "install the newer version"
-	}
-	return hint{err, todo}
-}
-
-// prepareInvite writes the first agent's invite into the data folder while there is no agent, and removes it once
-// there is one. It returns the file's path, or nothing when it isn't needed any more.
-func prepareInvite(ctx context.Context, data string) (string, error) {
-	path := filepath.Join(data, firstInvite)
-	needed := false
-	err := store.Use(ctx, store.Options{Dir: data}, func(ctx context.Context, s *store.Store) error {
-		known, err := s.HasAgents(ctx)
-		if err != nil || known {
-			return err
-		}
-		needed = true
-		token, err := store.Sync(ctx, func(done func(string, error)) error {
-			return s.CreateInvite("Admin", store.RoleAdmin, store.InviteTTL, done)
-		})
-		if err != nil {
-			return err
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return os.WriteFile(path, []byte(token+"\n"), 0o600)
-	})
-	if err != nil {
-		return "", folderError(fmt.Errorf("the first invite could not be written: %w", err))
-	}
-	if !needed {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", folderError(err)
-		}
-		return "", nil
-	}
-	return path, nil
-}
-
-// banner says in a few lines what to do next; what was done already is left out.
-func (o *ServeOptions) banner(cfg Config, invite string) {
-	address := o.URL
-	if address == "" {
-		_, port, _ := net.SplitHostPort(cfg.Listener.Addr().String())
-		address = "http://localhost:" + port
-	}
-	program := "lookalong"
-	if beside := filepath.Join(filepath.Dir(os.Args[0]), "lookalong"); strings.ContainsRune(os.Args[0], filepath.Separator) {
-		if _, err := os.Stat(beside); err == nil {
-			program = beside
-		}
-	}
-	fmt.Fprintf(o.streams.Out, "Lookalong is running. Stop it with Ctrl-C; everything it keeps is in %s.\n\n", o.Data)
-	fmt.Fprintf(o.streams.Out, "  Customer, in a browser:            %s\n", address)
-	if invite != "" {
-		fmt.Fprintf(o.streams.Out, "  Agent, in a second terminal:       %s login %s < %s && %s chat --next\n\n", program, address, invite, program)
-		return
-	}
-	fmt.Fprintf(o.streams.Out, "  Agent, in a second terminal:       %s chat --next\n\n", program)
-}
-
-// newInviteCmd makes invites on the server's machine, also while the server runs.
-func newInviteCmd(s term.Streams) *cobra.Command {
-	var name, role, data string
-	cmd := &cobra.Command{
-		Use: "invite", Short: "Make an invite for an agent; prints one line", Args: noArgs,
-		Example: `  lookalong-signaling invite --name "Ana" --role agent --data ./data
-  lookalong-signaling invite --name "Ana" | ssh ana@laptop lookalong login https://help.example.com`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if strings.TrimSpace(name) == "" || len([]rune(name)) > 40 || term.Line(name) != name {
-				return usageError{errors.New("--name is needed: what customers see, at most 40 printable characters")}
-			}
-			if role != "agent" && role != "lead" && role != "admin" {
-				return usageError{fmt.Errorf("--role %q is not agent, lead or admin", role)}
-			}
-			if _, err := os.Stat(data); err != nil {
-				return folderError(fmt.Errorf("the data folder %s does not exist", data))
-			}
-			return store.Use(cmd.Context(), store.Options{Dir: data}, func(ctx context.Context, st *store.Store) error {
-				token, err := store.Sync(ctx, func(done func(string, error)) error {
-					return st.CreateInvite(name, store.Role(role), store.InviteTTL, done)
-				})
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(s.Out, token)
-				fmt.Fprintln(s.Err, "Good for 24 hours and one login; give it to the agent on a private way.")
-				return nil
-			})
-		},
-	}
-	cmd.Flags().StringVar(&name, "name", "", "the agent's name, as customers see it")
-	cmd.Flags().StringVar(&role, "role", "agent", "agent, lead or admin")
-	cmd.Flags().StringVar(&data, "data", "data", "the server's data folder")
-	return cmd
 }

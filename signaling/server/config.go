@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime"
+	"time"
 
 	"github.com/lookalong/lookalong/signaling/store"
 )
@@ -47,6 +48,14 @@ type Config struct {
 	Limits Limits
 	// TrustedProxies are the networks whose X-Forwarded-For header is believed. Nobody else's is.
 	TrustedProxies []netip.Prefix
+	// Metrics, if set, accepts HTTP for /metrics, /healthz and /readyz, without any check of who asks. The server closes it.
+	Metrics net.Listener
+	// Pprof, if set, accepts HTTP for Go's profiles. They hold what is in memory: loopback only. The server closes it.
+	Pprof net.Listener
+	// Notify, if set, is told by sd_notify(3) states how the server is: READY=1, STOPPING=1, and WATCHDOG=1 while it is
+	// well, every WatchdogEvery. It must not block.
+	Notify        func(state string)
+	WatchdogEvery time.Duration
 	// Log takes what happens. Required.
 	Log *slog.Logger
 }
@@ -70,6 +79,12 @@ func (c *Config) validate() error {
 	}
 	if c.SiteName == "" {
 		c.SiteName = "Lookalong"
+	}
+	if c.Pprof != nil && !isLoopback(c.Pprof.Addr()) {
+		return errors.New("server: config: profiles hold what is in memory and are served on a loopback address only")
+	}
+	if c.Notify == nil {
+		c.Notify = func(string) {}
 	}
 	return c.validateLimits()
 }

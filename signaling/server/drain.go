@@ -33,6 +33,7 @@ func (s *Server) enter() bool {
 // when they are gone, or when ctx or the time for it is over. The hub works on: what is sent until the close is stored.
 func (s *Server) drain(ctx context.Context) {
 	s.draining.Store(true) //guard:F07
+	s.cfg.Notify("STOPPING=1")
 	s.edge.dropSilent()
 	open := s.conns.close()
 	s.cfg.Log.Info("draining", "connections", len(open))

@@ -39,16 +39,18 @@ func (s *Server) handler() http.Handler {
 	for _, path := range []string{pathCustomer, pathNative, pathAgent} {
 		mux.HandleFunc("GET "+path, s.serveSocket)
 	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // the prober may be gone
-	})
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz(false))
 	page := web.Page()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, "page.html") })
 	mux.HandleFunc("GET /assets/{name}", func(w http.ResponseWriter, r *http.Request) { s.file(w, r, page, r.PathValue("name")) })
 	return http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.RequestURI) > urlBytes {
 			http.Error(w, "The address is too long.", http.StatusRequestURITooLong) //guard:T10
+			return
+		}
+		if r.ContentLength > bodyBytes { // one of unknown length is cut there, if anybody reads it
+			http.Error(w, "The body is too large.", http.StatusRequestEntityTooLarge) //guard:T10
 			return
 		}
 		mux.ServeHTTP(w, r)

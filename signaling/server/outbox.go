@@ -190,6 +190,7 @@ func (c *conn) write() {
 			}
 		case stepClose:
 			err = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(c.code), string(c.reason)), by.Add(closeTimeout))
+			_ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout)) // all is written: the peer may answer until then
 		}
 		if err != nil {
 			c.close(peerGone, "")
