@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"flag"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +9,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run at once than there are cores: most of the time they wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestParse(t *testing.T) {
 	s, err := Parse("at 20s kill server; at 12s drop c->s 60s # the customer's train\nat 25s restart; at 1s latency 20ms for 3s; at 0s reset half; at 2s clock -1h; check no-loss")

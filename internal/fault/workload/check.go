@@ -88,6 +88,20 @@ func (r Record) Acks() (out []Sent) {
 	return out
 }
 
+// Saw is how often anybody was shown this text.
+func (r Record) Saw(text string) (n int) {
+	for _, p := range r.players {
+		for _, shown := range p.logs {
+			for _, m := range shown {
+				if m.Text == text {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // Check compares a play that was settled and ended with the store.
 func (w *Workload) Check(ctx context.Context, s Reader) (Report, error) {
 	r := w.Record()

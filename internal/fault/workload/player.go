@@ -49,9 +49,9 @@ type player struct {
 }
 
 // newPlayer makes a player that is not connected.
-func newPlayer(url, name, invite string, key ed25519.PrivateKey) (*player, error) {
+func newPlayer(play Config, name, invite string, key ed25519.PrivateKey) (*player, error) {
 	p := &player{name: name, agent: invite != "", mine: map[protocol.ConversationID]bool{}, logs: map[protocol.ConversationID]*follower{}, refused: map[protocol.Code]int{}}
-	cfg := client.Config{URL: url, Role: "native", Key: key, OnMessage: p.pushed, OnState: p.state}
+	cfg := client.Config{URL: play.URL, Dial: play.Dial, Role: "native", Key: key, OnMessage: p.pushed, OnState: p.state}
 	if p.agent {
 		cfg.Role, cfg.Invite, cfg.Device = "agent", invite, "workload"
 	}

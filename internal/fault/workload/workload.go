@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -22,13 +23,15 @@ import (
 
 // Config says who plays.
 type Config struct {
-	URL       string   // of the server, or of the Proxy before it
+	URL       string   // of the server
 	Customers int      // each with a conversation of their own
 	Invites   []string // one for each agent
 	// CustomerEvery and AgentEvery are the mean times between a player's messages. Zero: 250 ms and 100 ms. The
 	// server's limits are 5 and 20 a second.
 	CustomerEvery, AgentEvery time.Duration
 	Seed                      uint64 // of keys, times and texts
+	// Dial opens the connections below the WebSocket, for instance to a Proxy. Nil: to URL's host.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Workload is a running play.
@@ -51,7 +54,7 @@ func Start(cfg Config) (*Workload, error) {
 	}
 	w := &Workload{mute: make(chan struct{})}
 	add := func(name, invite string) error {
-		p, err := newPlayer(cfg.URL, name, invite, key(cfg.Seed, len(w.players)))
+		p, err := newPlayer(cfg, name, invite, key(cfg.Seed, len(w.players)))
 		w.players = append(w.players, p)
 		return err
 	}
@@ -157,25 +160,6 @@ func (w *Workload) WaitAcked(ctx context.Context, n int) error {
 		}
 	}
 	return nil
-}
-
-// WaitRefused waits until somebody was refused with this code.
-func (w *Workload) WaitRefused(ctx context.Context, code protocol.Code) error {
-	for {
-		for _, p := range w.players {
-			p.mu.Lock()
-			n := p.refused[code]
-			p.mu.Unlock()
-			if n > 0 {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("workload: nobody was refused with %s: %w; %s", code, context.Cause(ctx), w.trouble())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // Mute ends the writing; what is in the outboxes still goes out.
