@@ -136,6 +136,7 @@ func runServe(ctx context.Context, o *ServeOptions) error {
 		cfg.close()
 		return err
 	}
+	limitMemory(cfg.Log)
 	o.banner(cfg, invite)
 	return srv.Run(ctx)
 }

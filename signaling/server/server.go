@@ -128,6 +128,7 @@ func (s *Server) serve(ctx context.Context) error {
 	serveHTTP(work, g, web, s.splitter.HTTP())
 	s.serveObservers(work, g)
 	g.Go(func() error { s.watchdog(work); return nil })
+	g.Go(func() error { s.tidy(work); return nil })
 	s.cfg.Notify("READY=1")
 	g.Go(func() error {
 		select {
