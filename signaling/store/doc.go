@@ -49,6 +49,8 @@ const (
 	// BatchMax is how many writes one transaction takes at most. Half a queue: a
 	// full queue drains in two commits, and no commit grows without bound.
 	BatchMax = 256
+	// BatchBytes ends a batch of long texts earlier. Unit: bytes.
+	BatchBytes = 1 << 20
 	// ReopenFor is how long after its end a customer's message reopens a
 	// conversation. Source: design 0.
 	ReopenFor = 7 * 24 * time.Hour

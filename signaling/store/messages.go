@@ -67,7 +67,7 @@ type Appended struct {
 //
 // Further errors: ErrNotFound, ErrIDReused, ErrInvalid.
 func (s *Store) Append(m Append, done func(Appended, error)) error {
-	return submit(s, func(t *tx) (Appended, error) { return t.append(m, s.now()) }, done)
+	return submitOp(s, opSize+len(m.Text), false, func(t *tx) (Appended, error) { return t.append(m, s.now()) }, done)
 }
 
 func (t *tx) append(m Append, now time.Time) (Appended, error) {
@@ -118,6 +118,7 @@ func (t *tx) append(m Append, now time.Time) (Appended, error) {
 		return Appended{}, lost(err) // half of the op is written, and no savepoint is open
 	}
 	c.LastSeq, c.LastAt = row.Seq, last
+	t.w.touched = append(t.w.touched, c)
 	return Appended{Seq: row.Seq, At: now, Reopened: reopen}, nil
 }
 
@@ -234,14 +235,20 @@ func (s *Store) Messages(ctx context.Context, conversation string, r Range) ([]M
 	if r.Limit <= 0 || r.Limit > MaxMessages {
 		r.Limit = MaxMessages
 	}
-	if r.Before <= 0 {
-		return list(s.reader(ctx), scanMessage(conversation),
-			messageColumns+inConversation+"AND seq > ? ORDER BY seq LIMIT ?", conversation, r.After, r.Limit)
+	text, args := messageColumns+inConversation+"AND seq > ? ORDER BY seq LIMIT ?", []any{conversation, r.After, r.Limit}
+	if r.Before > 0 {
+		text = messageColumns + inConversation + "AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+		args = []any{conversation, r.After, r.Before, r.Limit}
 	}
-	out, err := list(s.reader(ctx), scanMessage(conversation),
-		messageColumns+inConversation+"AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-		conversation, r.After, r.Before, r.Limit)
-	slices.Reverse(out)
+	out, err := list(s.reader(ctx), scanMessage(conversation), text, args...)
+	if r.Before > 0 {
+		slices.Reverse(out)
+	}
+	for _, m := range out {
+		if m.Damaged {
+			s.noteDamage(fmt.Errorf("store: %w: message %d of conversation %s does not match its checksum; restore a backup", ErrDamaged, m.Seq, conversation))
+		}
+	}
 	return out, err
 }
 

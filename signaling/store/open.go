@@ -55,10 +55,12 @@ type Store struct {
 	released sync.Once
 
 	guard    *guard
-	fault    atomic.Pointer[fault]
-	onCommit func(Commit) // nil: nobody asks
-	opened   time.Time    // what age counts from
-	oldest   atomic.Int64 // age() when the oldest write not yet reported was queued; 0: none is under way
+	fault    atomic.Pointer[fault] // of the last batch; never nil
+	stuck    atomic.Pointer[fault] // of the last checkpoint
+	damage   atomic.Pointer[fault] // the first that was met
+	onCommit func(Commit)          // nil: nobody asks
+	opened   time.Time             // what age counts from
+	oldest   atomic.Int64          // age() when the oldest write not yet reported was queued; 0: none is under way
 
 	commits, writes, largest atomic.Int64
 }

@@ -30,7 +30,9 @@ func (s *Store) reader(ctx context.Context) querier {
 			}
 		}
 		rows, err := cached.(*sql.Stmt).QueryContext(ctx, args...)
-		return scan(rows, err, each)
+		err = scan(rows, err, each)
+		s.noteDamage(err)
+		return err
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -24,9 +25,16 @@ const (
 	nextConversation = "(SELECT COALESCE(max(num), 0) + 1 FROM conversations)"
 	// foreign changes when another process has committed.
 	foreign = "PRAGMA data_version"
+	// checkpoint writes back what it can without waiting for anybody.
+	checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
 	// busyTimeout is how long a connection waits for another process's lock.
 	// Unit: ms. Just under CommitDeadline, so that callers learn of it.
 	busyTimeout = "4500"
+	// walKeep is how much of the WAL's file stays when it starts over. Unit: bytes.
+	// To overwrite costs less than to grow; a large migration must not keep the room.
+	walKeep = "67108864"
+	// writerCache is the writer's page cache. Unit: KiB.
+	writerCache = "16384"
 )
 
 // extras are the statements which belong to a migration but can't be written portably.
@@ -47,10 +55,16 @@ func dsn(path string, query url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 
+// Where the C library has it, SQLite commits with fdatasync, as it does in every
+// Linux distribution: a commit doesn't wait for the file's time stamps.
+var useFdatasync = sync.OnceFunc(func() { _, _ = sqlite.Fdatasync(true) }) // elsewhere it stays with fsync
+
 // openWriter opens the one connection that writes.
 func openWriter(path string) (*sql.DB, error) {
+	useFdatasync()
 	db, err := sql.Open("sqlite", dsn(path, url.Values{
-		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)"},
+		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
+			"wal_autocheckpoint(0)", "journal_size_limit(" + walKeep + ")", "cache_size(-" + writerCache + ")"},
 	}))
 	if err != nil {
 		return nil, translate(err)

@@ -2,7 +2,10 @@
 
 package store
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Commit is one finished batch.
 type Commit struct {
@@ -17,9 +20,10 @@ func (s *Store) OnCommit(f func(Commit)) { s.onCommit = f }
 
 // Health is how the store is at this moment.
 type Health struct {
-	// Err is nil while everything may be written. Otherwise it wraps ErrFull,
-	// ErrReadOnly, ErrLowSpace (no new conversations, the rest works), ErrDamaged,
-	// ErrBusy or ErrStorage; its text is one sentence for the operator.
+	// Err is nil while all is well. Otherwise its text is one sentence for the
+	// operator, and it wraps ErrFull, ErrReadOnly, ErrBusy or ErrStorage (nothing can
+	// be written now), ErrLowSpace (no new conversations), or ErrDamaged: some row or
+	// page is not what was written. The rest is served, and it stays until a restart.
 	Err     error
 	Since   time.Time     // since when Err is of this kind, or since when all is well
 	Waiting int           // writes in the queue
@@ -31,15 +35,41 @@ type Health struct {
 func (s *Store) Health() Health {
 	h := Health{Waiting: len(s.queue), Free: s.guard.free.Load()}
 	l, f := s.guard.level.Load(), s.fault.Load()
-	if h.Err, h.Since = l.open, l.since; f.err != nil {
+	switch stuck, damage := s.stuck.Load(), s.damage.Load(); {
+	case f.err != nil: // what stops writing comes first
 		h.Err, h.Since = f.err, f.since
-	} else if h.Err == nil && f.since.After(h.Since) {
+	case l.open != nil:
+		h.Err, h.Since = l.open, l.since
+	case stuck != nil:
+		h.Err, h.Since = stuck.err, stuck.since
+	case damage != nil:
+		h.Err, h.Since = damage.err, damage.since
+	case f.since.After(l.since):
 		h.Since = f.since
+	default:
+		h.Since = l.since
 	}
 	if at := s.oldest.Load(); at != 0 {
 		h.Oldest = max(0, s.age()-time.Duration(at))
 	}
 	return h
+}
+
+// noteStuck keeps how the last checkpoint ended: a WAL that can't be written back
+// grows until it can.
+func (s *Store) noteStuck(err error) {
+	if err == nil {
+		s.stuck.Store(nil)
+	} else if s.stuck.Load() == nil {
+		s.stuck.Store(&fault{err, s.now()})
+	}
+}
+
+// noteDamage keeps the first damage that was met, for ever: an operator has to act.
+func (s *Store) noteDamage(err error) {
+	if errors.Is(err, ErrDamaged) {
+		s.damage.CompareAndSwap(nil, &fault{err, s.now()})
+	}
 }
 
 // fault is the last batch's failure, and since when the batches fail (or don't).

@@ -1,0 +1,74 @@
+// Checkpoints: what the WAL holds goes into the main file. A connection of its own
+// does the work while the writer goes on; the writer only finishes what came
+// meanwhile, after it has reported a batch, so that the WAL can start over.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+)
+
+// checkpointPages is after how many changed pages, about, the WAL is written back.
+// More saves work, since a page that changes often is written back once; it also
+// is what a start after a crash reads again (16 MiB: some 20 ms).
+const checkpointPages = 4096
+
+// checkpointer owns the connection and the goroutine that uses it.
+type checkpointer struct {
+	db     *sql.DB
+	due    chan struct{} // capacity 1: one is enough
+	ready  chan error    // capacity 1: at most one is under way
+	busy   bool          // writer only: due was sent, ready not received
+	pages  int64         // writer only: changed since the last one, about
+	failed error         // writer only: how the last one ended
+	ended  sync.WaitGroup
+}
+
+func startCheckpointer(path string) (*checkpointer, error) {
+	db, err := openWriter(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &checkpointer{db: db, due: make(chan struct{}, 1), ready: make(chan error, 1)}
+	c.ended.Go(func() {
+		for range c.due {
+			_, err := c.db.ExecContext(context.Background(), checkpoint)
+			c.ready <- translate(err)
+		}
+	})
+	return c, nil
+}
+
+func (c *checkpointer) close() {
+	close(c.due)
+	c.ended.Wait()
+	_ = c.db.Close() // it holds nothing of its own
+}
+
+// changed counts; enough of it starts a checkpoint.
+func (c *checkpointer) changed(pages int64) {
+	if c.pages += pages; c.pages >= checkpointPages {
+		c.start()
+	}
+}
+
+// start is idempotent. Nothing changed: nothing to do.
+func (c *checkpointer) start() {
+	if c.pages == 0 || c.busy {
+		return
+	}
+	c.busy, c.pages = true, 0
+	c.due <- struct{}{} // never waits: busy
+}
+
+// finish ends a checkpoint on the writer's connection: the next transaction starts
+// the WAL over, unless somebody reads an older state, which the next one repeats.
+func (c *checkpointer) finish(w *writer, err error) {
+	c.busy = false
+	if err == nil {
+		_, err = w.exec(checkpoint)
+	}
+	c.failed = err
+}
