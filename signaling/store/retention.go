@@ -1,0 +1,193 @@
+// Retention: what is older than the operator wants is erased, a little at a time.
+
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// How long things are kept unless the operator says otherwise. Source: security 9.
+const (
+	KeepChat  = 90 * 24 * time.Hour
+	KeepAudit = 400 * 24 * time.Hour
+)
+
+// RetentionPolicy says how long things are kept. Unit: time since the last sign of
+// life. Zero or less: for ever.
+type RetentionPolicy struct {
+	// Chat is for closed conversations with all that belongs to them, counted from
+	// the last message or the end, whichever is later, and not less than ReopenFor.
+	// A conversation that waits or is claimed stays, and so do its first messages.
+	Chat time.Duration
+	// Audit is for entries of the audit log.
+	Audit time.Duration
+}
+
+const (
+	// retainBatch is how many conversations are looked up at once.
+	retainBatch = 50
+	// auditBatch is how many audit entries one transaction deletes: about 5 ms.
+	auditBatch = 200
+	// restTimes is how long retention rests after each transaction, as a multiple of
+	// what that took: it never takes more than a quarter of the writer's time.
+	restTimes = 3
+)
+
+// Retained is what one pass deleted.
+type Retained struct {
+	Conversations int64
+	Messages      int64
+	Audit         int64
+}
+
+// Retain makes one pass over what is too old. Each transaction takes about 10 ms,
+// and others write in between. It may be interrupted at any point: the next pass
+// goes on. Run must be running. Errors: those of any write, and ErrRemains.
+func (s *Store) Retain(ctx context.Context, p RetentionPolicy) (out Retained, err error) {
+	if p.Chat > 0 {
+		if err := s.retainChat(ctx, max(p.Chat, ReopenFor), &out); err != nil {
+			return out, err
+		}
+	}
+	if p.Audit > 0 {
+		if err := s.retainAudit(ctx, p.Audit, &out); err != nil {
+			return out, err
+		}
+	}
+	if out.Conversations == 0 {
+		return out, nil
+	}
+	return out, s.FinishErasures(ctx)
+}
+
+func (s *Store) retainChat(ctx context.Context, keep time.Duration, out *Retained) error {
+	for {
+		before := s.now().Add(-keep).UnixMilli()
+		old, err := list(s.reader(ctx), scanOne[string], `SELECT id FROM conversations
+			WHERE state = 'closed' AND last_at < ? AND closed_at < ? ORDER BY last_at LIMIT ?`, before, before, retainBatch)
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		for _, id := range old {
+			// Not on the erase list: the same rule removes it again after a restore.
+			n, err := s.eraseRows(ctx, id, Actor{Kind: KindSystem}, false, restTimes)
+			if err != nil {
+				return err
+			}
+			out.Conversations++
+			out.Messages += n
+		}
+	}
+}
+
+func (s *Store) retainAudit(ctx context.Context, keep time.Duration, out *Retained) error {
+	for {
+		start := time.Now() // of the work, not of the calendar
+		n, err := patiently(ctx, s, func(t *tx) (int64, error) { return t.deleteAudit(s.now().Add(-keep), auditBatch) })
+		if err != nil {
+			return err
+		}
+		out.Audit += n
+		if n < auditBatch {
+			return nil
+		}
+		if err := sleep(ctx, restTimes*time.Since(start)); err != nil {
+			return err
+		}
+	}
+}
+
+// forgetErasures drops the rows of what retention erased: nobody asks any more.
+// The newest stays, so that numbers go on, and so does whatever is on the erase list.
+func (s *Store) forgetErasures(ctx context.Context) error {
+	_, err := patiently(ctx, s, func(t *tx) (int64, error) {
+		return t.exec(`DELETE FROM erasures WHERE listed = 0 AND done_at < ? AND gone < (SELECT max(gone) FROM erasures)`,
+			s.now().Add(-24*time.Hour).UnixMilli())
+	})
+	return err
+}
+
+// Maintenance says what Maintain does. The zero value keeps everything for ever.
+type Maintenance struct {
+	Retention RetentionPolicy
+	// Report gets what an operator should know: damage found or no longer found
+	// (ErrDamaged), an erasure that left copies (ErrRemains), a failing disk. Nil error:
+	// the check found everything whole. Called by one goroutine at a time.
+	Report func(error)
+}
+
+// How often Maintain does what.
+const (
+	indexEvery  = time.Second      // the search index follows the messages
+	eraseEvery  = time.Minute      // erasures that could not be completed
+	retainEvery = time.Hour        // a pass of retention
+	checkEvery  = 24 * time.Hour   // the check of every message
+	retryAfter  = 10 * time.Second // after a failure of the disk
+)
+
+// Maintain does the store's chores until ctx ends: it keeps the search index up
+// to date while nothing else is written, completes erasures, applies retention,
+// and checks all data at the start and nightly. It returns nil once ctx has ended.
+// One goroutine calls it, beside Run.
+func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
+	var mu sync.Mutex
+	report := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if m.Report != nil {
+			m.Report(err)
+		}
+	}
+	var check sync.WaitGroup
+	check.Go(func() {
+		repeat(ctx, report, chore{every: checkEvery, do: func(ctx context.Context) error { return s.checkAll(ctx, report) }})
+	})
+	defer check.Wait()
+	repeat(ctx, report,
+		chore{every: eraseEvery, do: s.FinishErasures},
+		chore{every: indexEvery, do: s.indexIdle},
+		chore{every: retainEvery, do: func(ctx context.Context) error {
+			if _, err := s.Retain(ctx, m.Retention); err != nil {
+				return err
+			}
+			return s.forgetErasures(ctx)
+		}})
+	return nil
+}
+
+// chore is what is done again and again.
+type chore struct {
+	every time.Duration
+	do    func(context.Context) error
+	next  time.Time
+}
+
+// repeat does each chore at once and then when its time has come, until ctx ends.
+func repeat(ctx context.Context, report func(error), chores ...chore) {
+	for {
+		next := time.Now().Add(checkEvery)
+		for i := range chores {
+			c := &chores[i]
+			if !time.Now().Before(c.next) {
+				err := c.do(ctx)
+				c.next = time.Now().Add(c.every)
+				if ctx.Err() != nil || errors.Is(err, ErrStopped) {
+					return
+				}
+				if err != nil {
+					report(err)
+					c.next = time.Now().Add(max(retryAfter, c.every/10))
+				}
+			}
+			if c.next.Before(next) {
+				next = c.next
+			}
+		}
+		if sleep(ctx, time.Until(next)) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,76 @@
+// What is SQLite's own in migration 0003: the full-text index and the guard of
+// the audit log.
+
+package store
+
+import (
+	"strings"
+	"time"
+)
+
+func init() {
+	extras[3] = []string{
+		// Go has cut and folded the text already (tokens.go): every sign but a space
+		// belongs to a token, and nothing is folded twice.
+		`CREATE VIRTUAL TABLE search USING fts5 (tokens, columnsize = 0,
+			tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* C*'")`,
+		// An erased text leaves the index at once, and not with the next merge.
+		`INSERT INTO search (search, rank) VALUES ('secure-delete', 1)`,
+		`DROP TRIGGER audit_no_delete`,
+		`CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+		 WHEN OLD.at >= COALESCE((SELECT max(before) FROM audit_horizon), -1)
+		 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END`,
+	}
+}
+
+const (
+	searchInsert = "INSERT INTO search (rowid, tokens) VALUES (?, ?)"
+	searchDelete = "DELETE FROM search WHERE rowid = ?"
+	// searchSelect finds entries, the newest first. Its parameters: entries a message,
+	// twice, expression, id that all must be below, agent, agent, limit.
+	searchSelect = `SELECT search.rowid, c.id, COALESCE(m.seq, 0), COALESCE(n.id, '') FROM search
+		LEFT JOIN messages m ON search.rowid % ? = 0 AND m.pos = search.rowid / ?
+		LEFT JOIN notes n ON n.entry = search.rowid
+		JOIN conversations c ON c.id = COALESCE((SELECT id FROM conversations WHERE num = m.conversation_num), n.conversation)
+		WHERE search MATCH ? AND search.rowid < ? AND (? = '' OR c.claimed_by = ?)
+		ORDER BY search.rowid DESC LIMIT ?`
+	// searchTokens gives what is indexed of a conversation's messages. Its parameters:
+	// entries a message, conversation, sequence number that all are above, limit.
+	searchTokens = `SELECT m.seq, COALESCE(s.tokens, '') FROM messages m LEFT JOIN search s ON s.rowid = m.pos * ?
+		WHERE m.conversation_num = (SELECT num FROM conversations WHERE id = ?) AND m.seq > ?
+		AND m.pos <= (SELECT indexed FROM search_state WHERE id = 1) ORDER BY m.seq LIMIT ?`
+)
+
+// searchExpression writes terms in FTS5's language: all of the phrases, each in
+// quotes, which hold letters, digits and spaces only.
+func searchExpression(terms []term) string {
+	var b strings.Builder
+	for i, t := range terms {
+		if i > 0 {
+			b.WriteString(" AND ")
+		}
+		tokens, prefix := t.phrase()
+		b.WriteString(`"` + tokens + `"`)
+		if prefix {
+			b.WriteString(" *")
+		}
+	}
+	return b.String()
+}
+
+// deleteAudit deletes up to limit entries from before, the oldest first. It is the
+// only way past the audit log's guard, which it opens for this transaction. The
+// last entry stays, so that numbers go on.
+func (t *tx) deleteAudit(before time.Time, limit int) (int64, error) {
+	ms := before.UnixMilli()
+	if _, err := t.exec("INSERT INTO audit_horizon (id, before) VALUES (1, ?)", ms); err != nil {
+		return 0, err
+	}
+	n, err := t.exec(`DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT ?)
+		WHERE at < ?) AND id < (SELECT max(id) FROM audit)`, limit, ms)
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.exec("DELETE FROM audit_horizon")
+	return n, err
+}
