@@ -24,6 +24,7 @@ const (
 	fdReserve      = 800              // file descriptors kept for files, relays and the store
 	minSockets     = 100              // that are served even where the file limit leaves no room for the reserve
 	maxFarewells   = 100              // refused sockets that are told why at once; others get a bare HTTP answer
+	maxHTTP        = 400              // connections that speak plain HTTP; the one that waited longest makes room
 	idleTimeout    = 15 * time.Second // of an HTTP connection between two requests
 	outboxLen      = 256              // messages that may wait for one socket
 	outboxBytes    = 1 << 20          // bytes that may wait for one socket

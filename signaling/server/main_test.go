@@ -10,9 +10,15 @@ import (
 	"go.uber.org/goleak"
 )
 
+// atEnd is run after all tests.
+var atEnd []func()
+
 // TestMain fails when a test leaves a goroutine behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for _, f := range atEnd {
+		f()
+	}
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)

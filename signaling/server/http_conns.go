@@ -1,0 +1,71 @@
+package server
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// httpConns bounds the connections that speak plain HTTP or have not asked for anything yet: they share the files that
+// are kept besides the sockets. When there are too many, the one that has waited longest makes room; one whose request
+// is being answered never does. Its method is a hook of http.Server.
+type httpConns struct {
+	max int
+
+	mu   sync.Mutex
+	list *list.List // of *httpConn, oldest first
+	at   map[net.Conn]*list.Element
+}
+
+type httpConn struct {
+	net.Conn
+	busy bool
+}
+
+func newHTTPConns(max int) *httpConns {
+	return &httpConns{max: max, list: list.New(), at: map[net.Conn]*list.Element{}}
+}
+
+func (h *httpConns) hook(c net.Conn, state http.ConnState) {
+	if victim := h.note(c, state); victim != nil {
+		victim.Close() //guard:F25
+	}
+}
+
+func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	el := h.at[c]
+	switch {
+	case state == http.StateNew:
+		h.at[c] = h.list.PushBack(&httpConn{Conn: c})
+		if h.list.Len() > h.max {
+			return h.oldest()
+		}
+	case el == nil: // it made room already
+	case state == http.StateActive:
+		el.Value.(*httpConn).busy = true
+	case state == http.StateIdle:
+		el.Value.(*httpConn).busy = false
+		h.list.MoveToBack(el)
+	default: // closed, or a socket now
+		h.remove(el)
+	}
+	return nil
+}
+
+func (h *httpConns) oldest() net.Conn {
+	for el := h.list.Front(); el != nil; el = el.Next() {
+		if c := el.Value.(*httpConn); !c.busy {
+			h.remove(el)
+			return c.Conn
+		}
+	}
+	return nil
+}
+
+func (h *httpConns) remove(el *list.Element) {
+	delete(h.at, el.Value.(*httpConn).Conn)
+	h.list.Remove(el)
+}

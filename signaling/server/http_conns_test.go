@@ -1,0 +1,48 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"testing"
+)
+
+// closing is a connection of which only its identity and Close matter.
+type closing struct {
+	net.Conn
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
+// TestPlainConnectionsMakeRoom: the longest waiting one goes, none that is served, and one that left frees its place.
+func TestPlainConnectionsMakeRoom(t *testing.T) {
+	h := newHTTPConns(3)
+	conns := make([]*closing, 7)
+	for i := range conns {
+		conns[i] = &closing{}
+	}
+	for _, c := range conns[:3] {
+		h.hook(c, http.StateNew)
+	}
+	h.hook(conns[0], http.StateActive)
+	h.hook(conns[3], http.StateNew) // 1 waits longest
+	h.hook(conns[0], http.StateIdle)
+	h.hook(conns[4], http.StateNew) // 2 does now: 0 has just been served
+	h.hook(conns[3], http.StateHijacked)
+	h.hook(conns[5], http.StateNew) // took the place of the one that became a socket
+	for _, i := range []int{0, 4, 5} {
+		h.hook(conns[i], http.StateActive)
+	}
+	h.hook(conns[6], http.StateNew) // all others are served: it must go itself
+	for i, want := range []bool{false, true, true, false, false, false, true} {
+		if conns[i].closed != want {
+			t.Errorf("connection %d closed: %v, want %v", i, conns[i].closed, want)
+		}
+	}
+	for _, c := range conns {
+		h.hook(c, http.StateClosed)
+	}
+	if h.list.Len() != 0 || len(h.at) != 0 {
+		t.Errorf("%d and %d are left", h.list.Len(), len(h.at))
+	}
+}
