@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/lookalong/lookalong/internal/fault/disk"
 	"github.com/lookalong/lookalong/signaling/server"
 	"github.com/lookalong/lookalong/signaling/store"
 )
@@ -37,8 +38,12 @@ func main() {
 func serve(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("benchserver", flag.ContinueOnError)
 	data := f.String("data", "", "data folder")
+	delay := f.Duration("sync-delay", 0, "make every sync of the database slower by this")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *delay > 0 {
+		disk.New(disk.Options{SyncDelay: *delay})
 	}
 	profiles, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,7 +64,7 @@ func serve(ctx context.Context, args []string) error {
 		return errors.Join(err, l.Close())
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	srv, err := server.New(server.Config{Listener: l, Store: st, Log: log})
+	srv, err := server.New(server.Config{Listener: l, Store: st, Log: log, Limits: lifted()})
 	if err != nil {
 		st.Close()
 		return errors.Join(err, l.Close())
@@ -67,4 +72,17 @@ func serve(ctx context.Context, args []string) error {
 	fmt.Println(l.Addr())
 	fmt.Println(profiles.Addr())
 	return srv.Run(ctx)
+}
+
+// lifted are the limits without those on how much one person, or all together, may write. Sockets are limited as ever.
+func lifted() server.Limits {
+	const none = 1_000_000
+	l := server.DefaultLimits()
+	for _, limit := range []*int{
+		&l.SocketPerSecond, &l.SocketBurst, &l.CustomerPerSecond, &l.CustomerBurst, &l.CustomerPerHour,
+		&l.AgentPerSecond, &l.AgentBurst, &l.GlobalPerSecond, &l.GlobalBurst,
+	} {
+		*limit = none
+	}
+	return l
 }

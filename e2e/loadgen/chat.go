@@ -24,7 +24,6 @@ import (
 const (
 	textBytes = 200
 	ringLen   = 4096 // messages of one customer whose sending time is remembered
-	drain     = 15 * time.Second
 )
 
 // What a frame begins with. Both servers write the type first.
@@ -48,6 +47,7 @@ type run struct {
 	options
 	name      string // first part of each id
 	rate      float64
+	drain     time.Duration // for what is still under way at the end
 	customers []*talker
 	agents    []*listener
 
@@ -84,6 +84,7 @@ func chat(args []string) (report, error) {
 	r := &run{name: strings.ToLower(rand.Text()[:8])}
 	r.flags(f, 400)
 	f.Float64Var(&r.rate, "rate", 0, "messages a second of all together, at random moments; 0: each customer sends when the last was acknowledged")
+	f.DurationVar(&r.drain, "drain", 15*time.Second, "time for what is still under way at the end")
 	warm := f.Duration("warm", time.Second, "time before the measured one")
 	measure := f.Duration("for", 3*time.Second, "measured time")
 	if err := f.Parse(args); err != nil {
@@ -295,7 +296,7 @@ func (r *run) settle() {
 		}
 		return sent, missing
 	}
-	for end := time.Now().Add(drain); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(r.drain); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if _, missing := left(); missing == 0 {
 			time.Sleep(100 * time.Millisecond)
 			break

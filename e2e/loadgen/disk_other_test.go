@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+func syncDisks() {}
+
+func inMemory(string) bool { return false }
