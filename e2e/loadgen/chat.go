@@ -111,13 +111,15 @@ func chat(args []string) (report, error) {
 	r.from = begin + warm.Nanoseconds()
 	r.to = r.from + measure.Nanoseconds()
 	close(start)
+	var pacer sync.WaitGroup
 	if r.rate > 0 {
-		go r.pace(begin)
+		pacer.Go(func() { r.pace(begin) })
 	}
 	time.Sleep(*warm)
 	server, load := cpuOf(r.pid), cpuOf(os.Getpid())
 	time.Sleep(time.Duration(r.to - now()))
 	server, load = cpuOf(r.pid)-server, cpuOf(os.Getpid())-load
+	pacer.Wait()
 	r.stop.Store(true)
 	r.settle()
 	for _, c := range r.customers {
@@ -176,10 +178,10 @@ func (r *run) pace(begin int64) {
 	for due := begin; ; {
 		due += int64(random.ExpFloat64() / r.rate * 1e9)
 		i := random.IntN(r.n)
-		sleepUntil(due)
-		if r.stop.Load() {
+		if due >= r.to {
 			return
 		}
+		sleepUntil(due)
 		r.next(i, r.customers[i], due)
 	}
 }
