@@ -20,7 +20,7 @@ type ServeOptions struct {
 	MetricsListen, PprofListen                              string
 	RelayAllow, TurnURLs, TrustedProxies                    []string
 	RelayOnly, NoRelay                                      bool
-	MaxSockets                                              int
+	MaxSockets, RetentionChat, RetentionAudit               int
 	DiskStopNew, DiskReadOnly                               byteSize
 	streams                                                 term.Streams
 	passed                                                  *passedSockets // nil: none, the flags' addresses are opened
@@ -104,6 +104,8 @@ func newServeCmd(s term.Streams, run func(context.Context, *ServeOptions) error)
 	f.IntVar(&o.MaxSockets, "max-sockets", 0, "connections at once; 0: the limit of open files less 800")
 	f.Var(&o.DiskStopNew, "disk-stop-new", "free disk space below which no new conversation begins; off: no such limit")
 	f.Var(&o.DiskReadOnly, "disk-read-only", "free disk space below which nothing more is stored; off: no such limit")
+	f.IntVar(&o.RetentionChat, "retention-chat", 90, "days after which an ended conversation is deleted; 0: never")
+	f.IntVar(&o.RetentionAudit, "retention-audit", 400, "days after which an entry of the audit log is deleted; 0: never")
 	f.StringVar(&o.MetricsListen, "metrics-listen", "", "address for /metrics, /healthz and /readyz, such as 127.0.0.1:9100; empty: none. Anybody who reaches it can read them")
 	f.StringVar(&o.PprofListen, "pprof", "", "loopback address for Go's profiles, such as 127.0.0.1:6060; empty: none")
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")

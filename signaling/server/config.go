@@ -56,6 +56,8 @@ type Config struct {
 	// well, every WatchdogEvery. It must not block.
 	Notify        func(state string)
 	WatchdogEvery time.Duration
+	// Retention says how long chats and audit entries are kept. The zero value keeps them for ever.
+	Retention store.RetentionPolicy
 	// Log takes what happens. Required.
 	Log *slog.Logger
 }

@@ -60,6 +60,9 @@ func (s *Server) readiness(ctx context.Context) readiness {
 	if total, _ := s.edge.open(); total >= s.cfg.MaxSockets {
 		not("full", fmt.Sprintf("all %d connections are taken", s.cfg.MaxSockets))
 	}
+	if damage := s.damage.Load(); damage != nil {
+		note("damage", *damage)
+	}
 	switch {
 	case s.relay == nil:
 		note("relay", "there is no relay (--no-relay): only direct paths work")

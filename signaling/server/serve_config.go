@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lookalong/lookalong/signaling/store"
 )
@@ -55,6 +56,12 @@ func (o *ServeOptions) config(ctx context.Context) (cfg Config, err error) {
 	if cfg.TrustedProxies, err = proxies(o.TrustedProxies); err != nil {
 		return cfg, err
 	}
+	for flag, days := range map[string]int{"chat": o.RetentionChat, "audit": o.RetentionAudit} {
+		if days < 0 || days > maxDays {
+			return cfg, usageError{fmt.Errorf("--retention-%s %d is not a number of days from 1 to %d, nor 0 for ever", flag, days, maxDays)}
+		}
+	}
+	cfg.Retention = store.RetentionPolicy{Chat: time.Duration(o.RetentionChat) * 24 * time.Hour, Audit: time.Duration(o.RetentionAudit) * 24 * time.Hour}
 	if err := o.checkObservers(); err != nil {
 		return cfg, err
 	}
@@ -66,6 +73,8 @@ func (o *ServeOptions) config(ctx context.Context) (cfg Config, err error) {
 	}
 	return cfg, nil
 }
+
+const maxDays = 36500 // a century: more is a slip of the finger
 
 // listen opens the public sockets, or takes those that systemd has opened.
 func (o *ServeOptions) listen(ctx context.Context, cfg *Config) (err error) {

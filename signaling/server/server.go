@@ -45,9 +45,10 @@ type Server struct {
 	farewell chan struct{} // capacity maxFarewells: refused sockets that are told why at once
 	now      func() time.Time
 
-	draining atomic.Bool // no new socket, no new claim
-	gate     sync.Mutex  // guards ended
-	ended    bool        // no handler may begin
+	draining atomic.Bool            // no new socket, no new claim
+	damage   atomic.Pointer[string] // what the last check of the data found; nil: nothing
+	gate     sync.Mutex             // guards ended
+	ended    bool                   // no handler may begin
 	sockets  sync.WaitGroup
 }
 
@@ -130,6 +131,8 @@ func (s *Server) serve(ctx context.Context) error {
 	s.serveObservers(work, g)
 	g.Go(func() error { s.watchdog(work); return nil })
 	g.Go(func() error { s.tidy(work); return nil })
+	g.Go(func() error { return s.maintain(work) })
+	g.Go(func() error { return s.watchErased(work) })
 	s.cfg.Notify("READY=1")
 	g.Go(func() error {
 		select {
