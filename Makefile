@@ -5,7 +5,7 @@ PROGRAMS := bin/lookalong-signaling bin/lookalong bin/lookalong-customer
 LDFLAGS := -s -w
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run install web generate test lint test-go test-web test-e2e bench screenshots fuzz clean $(PROGRAMS)
+.PHONY: help build run install web generate test lint test-go test-web test-e2e bench bench-profile screenshots fuzz clean $(PROGRAMS)
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -54,8 +54,21 @@ test-go:
 test-e2e:
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 12m ./e2e/...
 
-bench: ## figures for chat, picture and memory, each beside a reference
-	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 20m -run "^$$" -bench . -benchtime 1x ./e2e
+# The chat part needs Go alone: make bench BENCH=Chat. The picture part needs Chromium: make bench BENCH=Picture.
+BENCH ?= .
+bench: ## figures for chat, memory and picture, each beside a reference: BENCH=Chat, BENCH=Picture or all
+	@case '$(BENCH)' in *Picture*) ;; *) \
+		go test -count=1 -timeout 20m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e/loadgen || exit 1;; esac
+	@case '$(BENCH)' in .|Chat|*Last50*|*Million*) \
+		go test -count=1 -timeout 10m -run '^$$' -bench 'Last50|OpenMillion' ./signaling/store || exit 1;; esac
+	@case '$(BENCH)' in .|*Picture*) \
+		LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && \
+		go test -count=1 -timeout 20m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e;; esac
+
+bench-profile: ## where the server's time goes at saturation: bin/saturation.pprof and its first 30 functions
+	@mkdir -p bin
+	@go test -count=1 -timeout 5m -run '^$$' -bench ChatSaturation -benchtime 1x ./e2e/loadgen -profile $(CURDIR)/bin/saturation.pprof
+	@go tool pprof -top -cum -nodecount 30 -hide '^(runtime|sync|syscall|internal|database/sql|net/http|golang.org/x/sync)[./]' bin/saturation.pprof
 
 screenshots: ## the pictures in docs/, from the real programs
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -tags pictures -count=1 -run TestPictures ./e2e

@@ -3,8 +3,10 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,15 @@ import (
 )
 
 const measureFor = 10 * time.Second
+
+// percentile of sorted or unsorted durations, in milliseconds.
+func percentile(d []time.Duration, p float64) float64 {
+	if len(d) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(d)
+	return float64(d[min(len(d)-1, int(p*float64(len(d))))].Microseconds()) / 1000
+}
 
 // sample is JavaScript that, for the time it is given, reads the pattern's number from a source of pictures at every
 // frame of the screen and returns [time, number] pairs. Only one line
