@@ -32,7 +32,7 @@ func (s *Store) Audit(e Entry, done func(Entry, error)) error {
 		if e.Kind == "" || e.Actor.Kind == "" || !json.Valid(e.Body) {
 			return Entry{}, fmt.Errorf("store: audit entry: %w", ErrInvalid)
 		}
-		last, err := first(t.query, scanOne[int64], "audit", "SELECT COALESCE(max(id), 0) FROM audit")
+		last, err := first(t.query, scanOne[int64], "audit", lastAudit)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -46,15 +46,24 @@ func (s *Store) Audit(e Entry, done func(Entry, error)) error {
 // AuditLog returns up to limit entries of a conversation ("" means of all) after
 // the one with id after, ascending.
 func (s *Store) AuditLog(ctx context.Context, conversation string, after int64, limit int) ([]Entry, error) {
+	text, args := auditAll, []any{after, limit}
+	if conversation != "" {
+		text, args = auditOne, []any{conversation, after, limit}
+	}
 	return list(s.reader(ctx), func(rows *sql.Rows) (e Entry, err error) {
 		var at int64
 		var body string
 		err = rows.Scan(&e.ID, &at, &e.Conversation, &e.Kind, &e.Actor.Kind, &e.Actor.ID, &body)
 		e.At, e.Body = fromMs(at), json.RawMessage(body)
 		return e, err
-	}, `SELECT id, at, conversation, kind, actor_kind, actor_id, body FROM audit
-		WHERE id > ? AND (? = '' OR conversation = ?) ORDER BY id LIMIT ?`, after, conversation, conversation, limit)
+	}, text, args...)
 }
+
+const (
+	lastAudit = "SELECT COALESCE(max(id), 0) FROM audit"
+	auditAll  = "SELECT id, at, conversation, kind, actor_kind, actor_id, body FROM audit WHERE id > ? ORDER BY id LIMIT ?"
+	auditOne  = "SELECT id, at, conversation, kind, actor_kind, actor_id, body FROM audit WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?"
+)
 
 // Setting returns a value. Errors: ErrNotFound.
 func (s *Store) Setting(ctx context.Context, key string) (string, error) {

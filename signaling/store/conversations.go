@@ -205,8 +205,10 @@ const closing = `UPDATE conversations SET state = 'closed', closed_at = ?, misse
 func (s *Store) CloseSilent(now time.Time, done func([]Conversation, error)) error {
 	return submitAlways(s, func(t *tx) ([]Conversation, error) {
 		limit := now.Add(-SilentFor).UnixMilli()
-		return list(t.returning, scanConversation,
-			closing+"WHERE state = 'claimed' AND last_at <= ? AND claimed_at <= ? RETURNING "+conversationList,
-			now.UnixMilli(), limit, limit)
+		return list(t.returning, scanConversation, closing+silent+"RETURNING "+conversationList, now.UnixMilli(), limit, limit)
 	}, done)
 }
+
+// silent goes through what is claimed: the sum keeps the index of last_at out, in
+// which everything that is old would be met.
+const silent = "WHERE state = 'claimed' AND last_at + 0 <= ? AND claimed_at <= ? "

@@ -15,9 +15,18 @@ import (
 	"go.uber.org/goleak"
 )
 
+// children are processes that tests start of this binary: by the environment
+// variable that names the folder. They don't return.
+var children = map[string]func(dir string){}
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("LOOKALONG_STORE_CHILD"); dir != "" {
 		childMain(dir) // the process that TestKill kills
+	}
+	for name, child := range children {
+		if dir := os.Getenv(name); dir != "" {
+			child(dir)
+		}
 	}
 	if dir := os.Getenv("LOOKALONG_MIGRATE_CHILD"); dir != "" {
 		kill, _ := strconv.Atoi(os.Getenv("LOOKALONG_MIGRATE_KILL"))

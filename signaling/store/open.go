@@ -55,12 +55,12 @@ type Store struct {
 	released sync.Once
 
 	guard    *guard
-	fault    atomic.Pointer[fault] // of the last batch; never nil
-	stuck    atomic.Pointer[fault] // of the last checkpoint
-	damage   atomic.Pointer[fault] // the first that was met
-	onCommit func(Commit)          // nil: nobody asks
-	opened   time.Time             // what age counts from
-	oldest   atomic.Int64          // age() when the oldest write not yet reported was queued; 0: none is under way
+	fault    atomic.Pointer[trouble] // of the last batch; never nil
+	stuck    atomic.Pointer[trouble] // of the last checkpoint
+	damage   atomic.Pointer[trouble] // the first that was met
+	onCommit func(Commit)            // nil: nobody asks
+	opened   time.Time               // what age counts from
+	oldest   atomic.Int64            // age() when the oldest write not yet reported was queued; 0: none is under way
 
 	commits, writes, largest atomic.Int64
 }
@@ -174,7 +174,7 @@ func newStore(dir string, o Options) *Store {
 	s.queue = make(chan op, o.QueueLen)
 	s.opened = time.Now()
 	s.guard = newGuard(dir, o.StopNewBelow, o.ReadOnlyBelow, s.now())
-	s.fault.Store(&fault{since: s.now()})
+	s.fault.Store(&trouble{since: s.now()})
 	return s
 }
 
@@ -214,15 +214,22 @@ func (s *Store) Close() {
 // release closes the files, then lets the next server in.
 func (s *Store) release() {
 	s.released.Do(func() {
-		s.stmts.Range(func(_, stmt any) bool {
-			_ = stmt.(*sql.Stmt).Close() // nothing to save
-			return true
-		})
-		for _, db := range []*sql.DB{s.readDB, s.writeDB} {
-			if db != nil {
-				_ = db.Close() // what was acknowledged is on disk already
-			}
+		s.closeReaders()
+		if s.writeDB != nil {
+			_ = s.writeDB.Close() // what was acknowledged is on disk already
 		}
 		s.lock.release()
 	})
+}
+
+// closeReaders goes before the writer's end: the last connection writes the WAL
+// back and takes it away, which one that only reads can't do. Idempotent.
+func (s *Store) closeReaders() {
+	s.stmts.Range(func(_, stmt any) bool {
+		_ = stmt.(*sql.Stmt).Close() // nothing to save
+		return true
+	})
+	if s.readDB != nil {
+		_ = s.readDB.Close() // nothing to save
+	}
 }

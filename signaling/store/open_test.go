@@ -43,7 +43,13 @@ func TestFolderModes(t *testing.T) {
 	if got := strings.Join(names, " "); got != "lookalong.db lookalong.db-shm lookalong.db-wal lookalong.lock" {
 		t.Errorf("files: %s", got)
 	}
+	if _, err := s.Setting(t.Context(), "a"); err != nil { // readers must not keep the WAL
+		t.Fatal(err)
+	}
 	stop()
+	if _, err := os.Stat(filepath.Join(dir, dbName+"-wal")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the WAL is there after the end: %v", err)
+	}
 	if err := os.Chmod(filepath.Join(dir, dbName), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,10 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	defer w.close()
+	defer func() {
+		s.closeReaders()
+		w.close()
+	}()
 
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

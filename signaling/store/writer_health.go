@@ -61,19 +61,19 @@ func (s *Store) noteStuck(err error) {
 	if err == nil {
 		s.stuck.Store(nil)
 	} else if s.stuck.Load() == nil {
-		s.stuck.Store(&fault{err, s.now()})
+		s.stuck.Store(&trouble{err, s.now()})
 	}
 }
 
 // noteDamage keeps the first damage that was met, for ever: an operator has to act.
 func (s *Store) noteDamage(err error) {
 	if errors.Is(err, ErrDamaged) {
-		s.damage.CompareAndSwap(nil, &fault{err, s.now()})
+		s.damage.CompareAndSwap(nil, &trouble{err, s.now()})
 	}
 }
 
-// fault is the last batch's failure, and since when the batches fail (or don't).
-type fault struct {
+// trouble is the last batch's failure, and since when the batches fail (or don't).
+type trouble struct {
 	err   error
 	since time.Time
 }
@@ -84,8 +84,8 @@ func (s *Store) age() time.Duration { return time.Since(s.opened) }
 // note keeps how a batch ended.
 func (s *Store) note(err error) {
 	if before := s.fault.Load(); (err != nil) != (before.err != nil) {
-		s.fault.Store(&fault{err, s.now()})
+		s.fault.Store(&trouble{err, s.now()})
 	} else if err != nil {
-		s.fault.Store(&fault{err, before.since})
+		s.fault.Store(&trouble{err, before.since})
 	}
 }

@@ -317,29 +317,3 @@ func TestLogsNothingPrivate(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAppend(b *testing.B) {
-	s, _ := run(b, Options{Dir: private(b)})
-	const conversations = 400
-	list := make([]Conversation, conversations)
-	for i := range list {
-		_, list[i] = newConversation(b, s, fmt.Sprint("k", i))
-	}
-	before := s.Stats()
-	b.ResetTimer()
-	var wg sync.WaitGroup
-	for w, c := range list { // one message under way in each
-		wg.Go(func() {
-			for i := w; i < b.N; i += conversations {
-				if _, err := say(b, s, fromCustomer(c, fmt.Sprint(i))); err != nil {
-					b.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	b.StopTimer()
-	after := s.Stats()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acks/s")
-	b.ReportMetric(float64(after.Writes-before.Writes)/float64(after.Commits-before.Commits), "writes/commit")
-}
