@@ -245,11 +245,18 @@ func checkMarks(q querier, r *Report, c Conversation) error {
 }
 
 // checkAll checks everything in the background: a page at a time, and between
-// them it rests. It reports damage, or nil if there is none; its error is what
-// kept it from looking.
+// them it rests. It reports damage, which shows in Health then, or nil if there is
+// none; its error is what kept it from looking.
 func (s *Store) checkAll(ctx context.Context, report func(error)) error {
 	var r Report
-	found, err := structure(ctx, s.readDB, maxDamage)
+	// A connection of its own: FTS5 looks for damage by what it remembers of the index
+	// from the connection's last search, and takes what has changed since for damage.
+	db, err := openReaders(s.path, 1)
+	if err != nil {
+		return err
+	}
+	found, err := structure(ctx, db, maxDamage)
+	_ = db.Close() // read only
 	for _, what := range found {
 		r.add("", "%s", what)
 	}
@@ -264,6 +271,7 @@ func (s *Store) checkAll(ctx context.Context, report func(error)) error {
 		}
 	}
 	if err = r.unreadable(err); err == nil {
+		s.noteDamage(r.Err())
 		report(r.Err())
 	}
 	return err
