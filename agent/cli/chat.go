@@ -16,16 +16,14 @@ import (
 )
 
 type chatOptions struct {
-	app        *app
-	id         string
-	next       bool
-	noOpen     bool
-	viewerPort int
-	history    int
+	oneOptions
+	viewerOptions
+	next    bool
+	history int
 }
 
 func newChatCmd(a *app) *cobra.Command {
-	o := &chatOptions{app: a}
+	o := &chatOptions{oneOptions: oneOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:   "chat ID|--next",
 		Short: "Talk with a customer; /share shows their screen",
@@ -47,14 +45,8 @@ func newChatCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.next, "next", false, "the customer who waits longest; waits for one when nobody does")
 	cmd.Flags().IntVarP(&o.history, "history", "n", 20, "begin with this many of the last messages")
-	viewerFlags(cmd, &o.noOpen, &o.viewerPort)
+	o.flags(cmd)
 	return cmd
-}
-
-// viewerFlags are those of every command that shows a picture.
-func viewerFlags(cmd *cobra.Command, noOpen *bool, port *int) {
-	cmd.Flags().BoolVar(noOpen, "no-open", false, "print the viewer's address instead of opening a browser")
-	cmd.Flags().IntVar(port, "viewer-port", 0, "port of 127.0.0.1 for the viewer (default: any free one)")
 }
 
 // chat is one open chat. Its fields belong to the room's goroutine.

@@ -76,6 +76,26 @@ func newRoom(ctx context.Context, a *app) (*room, error) {
 	return r, l.ready(ctx)
 }
 
+// oneOptions are those of every command about one conversation.
+type oneOptions struct {
+	app *app
+	id  string // what the person typed: the beginning is enough
+}
+
+// room connects and finds the conversation. The room is not in it yet.
+func (o *oneOptions) room(ctx context.Context) (*room, protocol.QueueItem, error) {
+	r, err := newRoom(ctx, o.app)
+	if err != nil {
+		return nil, protocol.QueueItem{}, err
+	}
+	item, err := resolve(ctx, r.link, o.id)
+	if err != nil {
+		r.close()
+		return nil, protocol.QueueItem{}, err
+	}
+	return r, item, nil
+}
+
 func (r *room) post(fn func()) { r.box.Post(fn) }
 
 // claim takes the conversation, or one's own again, and holds it while the room is open.

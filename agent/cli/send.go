@@ -24,15 +24,14 @@ const (
 )
 
 type sendOptions struct {
-	app    *app
-	id     string
+	oneOptions
 	text   string
 	direct bool
 	json   bool
 }
 
 func newSendCmd(a *app) *cobra.Command {
-	o := &sendOptions{app: a}
+	o := &sendOptions{oneOptions: oneOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:   "send ID TEXT…",
 		Short: "Send one message; ends when it is stored",
@@ -104,15 +103,11 @@ func sendDirect(ctx context.Context, o *sendOptions) error {
 	a := o.app
 	ctx, cancel := context.WithTimeoutCause(ctx, directWithin, &fail{exitUnreachable, "the customer could not be reached directly", "try again, or send it through the server"})
 	defer cancel()
-	r, err := newRoom(ctx, a)
+	r, item, err := o.room(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	item, err := resolve(ctx, r.link, o.id)
-	if err != nil {
-		return err
-	}
 	if err := r.claim(ctx, item.Conversation); err != nil {
 		return err
 	}

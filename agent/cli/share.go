@@ -14,14 +14,12 @@ import (
 )
 
 type shareOptions struct {
-	app        *app
-	id         string
-	noOpen     bool
-	viewerPort int
+	oneOptions
+	viewerOptions
 }
 
 func newShareCmd(a *app) *cobra.Command {
-	o := &shareOptions{app: a}
+	o := &shareOptions{oneOptions: oneOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:   "share ID",
 		Short: "Ask to see the customer's screen; runs until the share ends",
@@ -35,21 +33,17 @@ func newShareCmd(a *app) *cobra.Command {
 			return runShare(cmd.Context(), o)
 		},
 	}
-	viewerFlags(cmd, &o.noOpen, &o.viewerPort)
+	o.flags(cmd)
 	return cmd
 }
 
 func runShare(ctx context.Context, o *shareOptions) error {
 	a := o.app
-	r, err := newRoom(ctx, a)
+	r, item, err := o.room(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	item, err := resolve(ctx, r.link, o.id)
-	if err != nil {
-		return err
-	}
 	if err := r.claim(ctx, item.Conversation); err != nil {
 		return err
 	}

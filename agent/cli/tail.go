@@ -14,14 +14,13 @@ import (
 )
 
 type tailOptions struct {
-	app   *app
-	id    string
+	oneOptions
 	limit int
 	json  bool
 }
 
 func newTailCmd(a *app) *cobra.Command {
-	o := &tailOptions{app: a}
+	o := &tailOptions{oneOptions: oneOptions{app: a}}
 	cmd := &cobra.Command{
 		Use:   "tail ID",
 		Short: "Print a conversation as it goes on",
@@ -45,15 +44,11 @@ func newTailCmd(a *app) *cobra.Command {
 
 func runTail(ctx context.Context, o *tailOptions) error {
 	a := o.app
-	r, err := newRoom(ctx, a)
+	r, item, err := o.room(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	item, err := resolve(ctx, r.link, o.id)
-	if err != nil {
-		return err
-	}
 	me := r.link.Welcome().Agent
 	mine := item.State == "claimed" && item.Agent != nil && me != nil && item.Agent.ID == me.ID
 	if err := r.join(ctx, item.Conversation, mine); err != nil {

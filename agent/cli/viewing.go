@@ -7,12 +7,25 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/lookalong/lookalong/agent/support"
 	"github.com/lookalong/lookalong/agent/viewer"
 )
 
 // codeLife is how long a viewer's address is good (the guard's 60 s, less the time to click).
 const codeLife = 55 * time.Second
+
+// viewerOptions are those of every command that shows a picture.
+type viewerOptions struct {
+	noOpen     bool
+	viewerPort int // of 127.0.0.1; 0: any free one
+}
+
+func (o *viewerOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.noOpen, "no-open", false, "print the viewer's address instead of opening a browser")
+	cmd.Flags().IntVar(&o.viewerPort, "viewer-port", 0, "port of 127.0.0.1 for the viewer (default: any free one)")
+}
 
 // viewing decides when the viewer is opened. It belongs to the room's goroutine.
 type viewing struct {
