@@ -20,7 +20,7 @@ import (
 // The answering agent's own limits, below those that a server has for a connection (50 messages a second) and for an
 // agent's chat (20).
 const (
-	agentPerSecond  = 35 // claims, marks and chat together
+	agentPerSecond  = 45 // claims, marks and chat together
 	agentChat       = 15 // replies a second, for all customers
 	claimsUnderWay  = 16
 	repliesUnderWay = 16

@@ -40,7 +40,7 @@ func (c *customer) onState(s client.State, err error, at time.Time) {
 		} else {
 			c.r.tally.count(func(n *Counts) { n.Reconnects++ })
 			c.r.tally.took(tReconnect, at.Sub(c.lostAt))
-			c.recovering = true
+			c.recovering = c.conv.Conversation != ""
 		}
 		c.ownCut = false
 		_ = c.client.Notify(protocol.PresencePage{Page: protocol.Page{ // said again after each reconnect

@@ -18,7 +18,8 @@ import (
 
 // The arrival of customers.
 const (
-	rampPerSecond = 200              // new customers a second in a load run, where the source addresses allow it
+	rampPerSecond = 200              // new customers a second in a load run, where the source addresses allow it …
+	rampAnswered  = 25               // … and where the answering agent has to claim each
 	arrivesEvery  = 20 * time.Second // in a rehearsal, before the jitter and the pace
 	checksAtOnce  = 12               // conversations that are compared with the store at a time
 )
@@ -101,6 +102,9 @@ func (r *run) arrive(ctx context.Context, plays *sync.WaitGroup) error {
 		late = timer.C
 	}
 	perSecond := min(rampPerSecond, newPerSecond*((r.o.Customers-1)/r.o.crowd()+1))
+	if r.answer != nil {
+		perSecond = min(perSecond, rampAnswered)
+	}
 	for n := range r.o.Customers {
 		c, err := newCustomer(r, n, r.key(n))
 		if err != nil {
