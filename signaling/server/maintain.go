@@ -29,11 +29,14 @@ func (s *Server) maintain(ctx context.Context) error {
 	}})
 }
 
-// watchErased forgets whose key is whose when something was erased: a customer may be gone with their conversation, and
-// comes back as a new one.
+// watchErased has the hub drop what was erased and forgets whose key is whose: a customer may be gone with their
+// conversation, and comes back as a new one.
 func (s *Server) watchErased(ctx context.Context) error {
 	for {
-		err := s.store.WatchErased(ctx, eraseSeen, func([]string) { s.ForgetIdentities() })
+		err := s.store.WatchErased(ctx, eraseSeen, func(ids []string) {
+			s.ForgetIdentities()
+			s.hub.post(func(h *hub) { h.erased(ids) })
+		})
 		if err == nil {
 			return nil
 		}
