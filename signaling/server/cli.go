@@ -67,7 +67,7 @@ func newRootCmd(s term.Streams) *cobra.Command {
 	root.SetErr(s.Err)
 	root.SetIn(s.In)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServeCmd(s, runServe), newInviteCmd(s))
+	root.AddCommand(configured(append(dataCmds(s), newServeCmd(s, runServe), newInviteCmd(s))...)...)
 	return root
 }
 
