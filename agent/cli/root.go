@@ -71,7 +71,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("talk", newChatCmd(a), newShareCmd(a), newClaimCmd(a), newSendCmd(a), newReleaseCmd(a), newCloseCmd(a))
 	add("look", newQueueCmd(a), newTailCmd(a), newHistoryCmd(a), newAgentsCmd(a))
-	add("self", newLoginCmd(a), newLogoutCmd(a), newWhoamiCmd(a), newStatusCmd(a))
+	add("self", newLoginCmd(a), newLogoutCmd(a), newWhoamiCmd(a), newStatusCmd(a), newSimulateCmd(a))
 	root.AddCommand(newVersionCmd(a), newExitCodesTopic())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.InitDefaultHelpCmd()
