@@ -107,6 +107,7 @@ func (r *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // spend takes n bytes from the relay's rate and from the session's account. An empty account ends the relay.
 func (r *relayConn) spend(l *rate.Limiter, n int) (bool, error) {
+	r.srv.bytes.Add(int64(n))
 	if r.use.bytes.Add(int64(n)) > maxSessionBytes {
 		r.shut()
 		return false, errUsedUp

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/turn/v5"
@@ -64,6 +65,7 @@ type Server struct {
 	byAddr *limiter // requests without valid credentials
 	byUser *limiter // authenticated requests
 	now    func() time.Time
+	bytes  atomic.Int64 // that relays have taken, both ways
 
 	once    sync.Once
 	closed  chan struct{}
@@ -229,6 +231,10 @@ func (s *Server) Count() int {
 	defer s.mu.RUnlock()
 	return len(s.relays)
 }
+
+// Bytes returns how many bytes the relays have taken since the start, both ways together, what was dropped for its rate
+// included.
+func (s *Server) Bytes() int64 { return s.bytes.Load() }
 
 // sweep closes the relays of users whose session is over, and those whose client has not refreshed in time: the library
 // grants a client up to an hour if it asks for it.

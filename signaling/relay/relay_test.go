@@ -241,6 +241,9 @@ func TestRelayBetweenTwoRelays(t *testing.T) {
 						t.Fatalf("%d bytes did not arrive", len(text))
 					}
 				}
+				if n := w.Bytes(); n < 4*1200 { // the longest both ways, through two relays
+					t.Errorf("%d bytes were counted", n)
+				}
 			})
 		}
 	}

@@ -88,7 +88,9 @@ type Limits struct {
 	AgentPerSecond, AgentBurst       int // chat messages of one device
 	GlobalPerSecond, GlobalBurst     int // chat messages of all together
 	TypingPerSecond                  int // chat.typing of one socket that is passed on; the burst is twice as much
-	RefusalsToClose                  int // messages sent in spite of E_RATE, one after the other, then 4003
+	// RefusalsToClose messages sent in spite of E_RATE, one after the other, close with 4003. A client that comes back with
+	// a full outbox is refused for each until the announced time: few would close those who were offline longest.
+	RefusalsToClose int
 
 	ConversationsPerDay    int // new ones of one customer
 	ConversationsPerHourIP int // new ones of one address (IPv6: /64)
