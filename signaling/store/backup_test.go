@@ -228,7 +228,7 @@ func TestRestoreOfANewerBackup(t *testing.T) {
 func TestRetain(t *testing.T) {
 	dir, c := private(t), newClock()
 	s, _ := run(t, Options{Dir: dir, Clock: c.Now})
-	victim, other := fillWithCanaries(t, s, 200) // claimed, and waiting
+	victim, other := fillWithCanaries(t, s, 60) // claimed, and waiting
 	must(t, func(d func(Entry, error)) error {
 		return s.Audit(Entry{Kind: "test.old", Actor: Actor{Kind: KindSystem}}, d)
 	})
@@ -250,13 +250,13 @@ func TestRetain(t *testing.T) {
 	if r := retain(RetentionPolicy{}); r != (Retained{}) {
 		t.Errorf("switched off: %+v", r)
 	}
-	if r := retain(policy); r != (Retained{Conversations: 1, Messages: 200}) {
+	if r := retain(policy); r != (Retained{Conversations: 1, Messages: 60}) {
 		t.Errorf("past the limit: %+v", r)
 	}
 	if found := traces(t, dir); len(found) > 0 {
 		t.Errorf("%q", found)
 	}
-	wantErased(t, s, victim, other, 200) // one that waits is kept
+	wantErased(t, s, victim, other, 60) // one that waits is kept
 	if listed, err := s.listedErasures(); err != nil || len(listed) > 0 {
 		t.Errorf("retention fills the erase list: %q %v", listed, err)
 	}

@@ -56,7 +56,7 @@ func fillWithCanaries(t testing.TB, s *Store, messages int) (victim, other Conve
 			t.Fatal(err)
 		}
 		sayText(t, s, other, fmt.Sprint("m", i), fmt.Sprintf("%x %x common 退款", r.Uint64(), r.Uint64()))
-		if i%100 == 0 { // the index gets many small segments, merged on the way
+		if i%40 == 0 { // the index gets many small segments, merged on the way
 			if _, err := s.Search(t.Context(), "common", SearchOptions{}); err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func wantErased(t testing.TB, s *Store, victim, other Conversation, messages int
 func TestEraseLeavesNoByte(t *testing.T) {
 	dir, c := private(t), newClock()
 	s, stop := run(t, Options{Dir: dir, Clock: c.Now})
-	const messages = 600
+	const messages = 250
 	victim, other := fillWithCanaries(t, s, messages)
 	if len(traces(t, dir)) < len(canaries) {
 		t.Fatalf("before, only %q are there", traces(t, dir))
@@ -281,7 +281,7 @@ func init() {
 }
 
 func TestEraseKilled(t *testing.T) {
-	const messages, steps, atRandom = 60, 7, 12
+	const messages, steps, atRandom = 30, 7, 5
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range steps + atRandom {
 		step := fmt.Sprint(i)
