@@ -5,7 +5,7 @@ PROGRAMS := bin/lookalong-signaling bin/lookalong bin/lookalong-customer
 LDFLAGS := -s -w
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run install web generate test lint test-go test-web test-e2e bench bench-profile screenshots fuzz clean $(PROGRAMS)
+.PHONY: help build run install web generate test lint test-go test-web test-e2e bench soak bench-profile screenshots fuzz clean $(PROGRAMS)
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -72,6 +72,11 @@ bench-profile: ## where the server's time goes at saturation: bin/saturation.ppr
 
 screenshots: ## the pictures in docs/, from the real programs
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -tags pictures -count=1 -run TestPictures ./e2e
+
+soak: ## long runs of the failure tests; LOOKALONG_SEED repeats one, LOOKALONG_ROUNDS sets how many
+	LOOKALONG_SOAK=1 go test -count=1 -v -timeout 30m -run Linear ./signaling/store
+	LOOKALONG_SOAK=1 go test -count=1 -v -timeout 60m -run Fault ./internal/fault
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && LOOKALONG_SOAK=1 go test -count=1 -v -timeout 120m -run Fault ./e2e
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each

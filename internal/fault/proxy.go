@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -109,13 +110,25 @@ func (p *Proxy) accept() {
 	}
 }
 
-// source is the address that the n-th connection comes from.
-func (p *Proxy) source(n int) *net.TCPAddr {
-	if p.sources == 0 {
+// source is the address that the n-th connection comes from, one of so many.
+func source(n, of int) *net.TCPAddr {
+	if of == 0 {
 		return nil
 	}
-	n %= p.sources
+	n %= of
 	return &net.TCPAddr{IP: net.IPv4(127, byte(64+n/62500%64), byte(n/250%250), byte(1+n%250))}
+}
+
+// Dial is a way to connect to target from so many addresses of 127.0.0.0/8 in turn, whatever address is asked for.
+func Dial(target string, sources int) func(ctx context.Context, network, address string) (net.Conn, error) {
+	var count atomic.Int64
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		if from := source(int(count.Add(1)-1), sources); from != nil {
+			d.LocalAddr = from
+		}
+		return d.DialContext(ctx, network, target)
+	}
 }
 
 func (p *Proxy) serve(client *net.TCPConn) {
@@ -124,7 +137,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	p.count++
 	p.mu.Unlock()
 	d := net.Dialer{Timeout: 5 * time.Second}
-	if from := p.source(n); from != nil {
+	if from := source(n, p.sources); from != nil {
 		d.LocalAddr = from
 	}
 	server, err := d.DialContext(p.closing, "tcp", target)

@@ -3,7 +3,6 @@ package fault_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -113,9 +112,7 @@ func (sc *scene) play(customers, agents int, seed uint64) *workload.Workload {
 	sc.t.Helper()
 	cfg := workload.Config{URL: sc.URL(), Customers: customers, Invites: sc.invites(agents), Seed: seed}
 	if sc.proxy != nil {
-		cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, sc.proxy.Addr())
-		}
+		cfg.Dial = fault.Dial(sc.proxy.Addr(), 0)
 	}
 	w, err := workload.Start(cfg)
 	if err != nil {

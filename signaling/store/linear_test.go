@@ -27,9 +27,9 @@ import (
 // linearOps is how many operations a history has: about 10,000, in a soak 100,000.
 func linearOps() int {
 	if os.Getenv("LOOKALONG_SOAK") != "" {
-		return 100_000
+		return 105_000
 	}
-	return 10_000
+	return 10_500
 }
 
 const (
