@@ -33,6 +33,8 @@ var (
 	// ErrDamaged: the file's bytes are not what was written. Restore a backup.
 	ErrDamaged = errors.New("data damaged")
 	// ErrStorage: anything else that the disk or the database reported; for the operator.
+	// Of a write: it is not acknowledged, but a crash of the machine at this moment may
+	// still bring it back. Sent again with the same id it is stored once in any case.
 	ErrStorage = errors.New("storage failed")
 )
 

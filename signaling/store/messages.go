@@ -6,7 +6,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -106,7 +105,7 @@ func (t *tx) append(m Append, now time.Time) (Appended, error) {
 	if n == 0 { // the unique key is there
 		before, stored, err := t.stored(c, m, key)
 		if err == nil && !stored {
-			err = lost(errors.New("a message was refused as known but can't be found"))
+			err = &dbError{kind: ErrDamaged, text: "a message was refused as known but can't be found", spoils: true}
 		}
 		return before, err
 	}

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 )
 
 // moveMessages fills the new table from the one of migration 1, page by page, and
@@ -39,8 +40,12 @@ func moveMessages(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 		for _, r := range rows {
-			if _, err := insert.ExecContext(ctx, r.args(r.num, once(r.SenderKind, r.SenderID, r.ID))...); err != nil {
+			result, err := insert.ExecContext(ctx, r.args(r.num, once(r.SenderKind, r.SenderID, r.ID))...)
+			if err != nil {
 				return translate(err)
+			}
+			if n, err := result.RowsAffected(); err != nil || n != 1 {
+				return fmt.Errorf("store: %w: message %d of conversation %s is there twice", ErrDamaged, r.Seq, r.Conversation)
 			}
 		}
 		if len(rows) < page {

@@ -232,15 +232,17 @@ func TestDamageStopsOnlyItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := make(chan error, 3) // one for each
+	results := make(chan error, 4) // one for each
+	refused := errors.New("refused by a rule")
 	done := func(_ struct{}, err error) { results <- err }
 	_ = setting(s, "a", nil, done)
 	_ = submit(s, func(t *tx) (struct{}, error) {
 		return struct{}{}, &dbError{kind: ErrDamaged, text: "malformed", spoils: true}
 	}, done)
 	_ = setting(s, "b", nil, done)
+	_ = setting(s, "c", refused, done)
 	start(t, s)
-	for _, want := range []error{nil, ErrDamaged, nil} {
+	for _, want := range []error{nil, ErrDamaged, nil, refused} {
 		if err := <-results; !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
@@ -250,6 +252,8 @@ func TestDamageStopsOnlyItself(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
+	_, err = s.Setting(t.Context(), "c")
+	wantErr(t, err, ErrNotFound)
 	if h := s.Health(); !errors.Is(h.Err, ErrDamaged) {
 		t.Errorf("health %+v", h)
 	}

@@ -31,6 +31,7 @@ func startCheckpointer(path string) (*checkpointer, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.SetMaxIdleConns(0) // a new connection each time, which no error of the last one touches
 	c := &checkpointer{db: db, due: make(chan struct{}, 1), ready: make(chan error, 1)}
 	c.ended.Go(func() {
 		for range c.due {
@@ -70,5 +71,7 @@ func (c *checkpointer) finish(w *writer, err error) {
 	if err == nil {
 		_, err = w.exec(checkpoint)
 	}
-	c.failed = err
+	if c.failed = err; err != nil {
+		c.pages++ // so that a quiet second tries again
+	}
 }

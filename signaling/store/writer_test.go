@@ -59,6 +59,41 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// TestBatchBytes: long texts end a batch before its count does.
+func TestBatchBytes(t *testing.T) {
+	dir := private(t)
+	s, stop := run(t, Options{Dir: dir})
+	_, c := newConversation(t, s, "k")
+	stop()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n, size = 40, BatchBytes / 8
+	var sizes []int
+	var wg sync.WaitGroup
+	s.OnCommit(func(c Commit) { sizes = append(sizes, c.Size) })
+	for i := range n {
+		m := fromCustomer(c, fmt.Sprint(i))
+		m.Text = strings.Repeat("x", size)
+		wg.Add(1)
+		if err := s.Append(m, func(_ Appended, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			wg.Done()
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop = start(t, s)
+	wg.Wait()
+	stop() // after the last report
+	if len(sizes) != n/8 || slices.Max(sizes) != 8 {
+		t.Fatalf("batches of %v", sizes)
+	}
+}
+
 // TestGroupsUnderLoad has many writers at once: fewer commits than writes.
 func TestGroupsUnderLoad(t *testing.T) {
 	s, _ := run(t, Options{Dir: private(t)})

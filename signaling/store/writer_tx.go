@@ -94,58 +94,64 @@ func (w *writer) exec(text string, args ...any) (int64, error) {
 }
 
 // transact runs the batch in one transaction. It returns one error for each op,
-// and the one that lost the whole batch. Where it meets damage, each op gets a
-// transaction of its own, so that a damaged page stops those who need it only.
+// and the one that lost the whole batch. Where an op meets a bad place of the disk,
+// each gets a transaction of its own, so that it stops those only who need it.
 func (w *writer) transact(batch []op) ([]error, error) {
 	errs := make([]error, len(batch))
-	err := w.try(batch, errs)
-	if errors.Is(err, ErrDamaged) && len(batch) > 1 {
-		for i := range batch {
-			_ = w.try(batch[i:i+1], errs[i:i+1]) // in errs
-		}
+	in, err := w.try(batch, errs)
+	if err == nil {
 		return errs, nil
 	}
-	if err != nil {
-		for i := range errs {
-			errs[i] = err
+	if in && len(batch) > 1 && (errors.Is(err, ErrDamaged) || errors.Is(err, ErrStorage)) {
+		err = nil
+		for i := range batch {
+			if _, lost := w.try(batch[i:i+1], errs[i:i+1]); lost != nil {
+				if errs[i] = lost; !errors.Is(lost, ErrDamaged) {
+					err = lost
+				}
+			}
 		}
+		return errs, err
+	}
+	for i := range errs {
+		errs[i] = err
 	}
 	return errs, err
 }
 
-// try is one transaction. errs is set where it returns nil.
-func (w *writer) try(batch []op, errs []error) error {
+// try is one transaction. errs is set where it returns nil; in says that an op failed.
+func (w *writer) try(batch []op, errs []error) (in bool, err error) {
 	if err := w.recover(); err != nil {
-		return err
+		return false, err
 	}
-	err := w.body(batch, errs)
+	in, err = w.body(batch, errs)
 	if err == nil {
 		_, err = w.exec("COMMIT")
 	}
 	if err != nil {
 		w.forget()
-		w.suspect = !errors.Is(err, ErrBusy)
+		w.suspect = !errors.Is(err, ErrFull) && !errors.Is(err, ErrBusy)
 		_, _ = w.exec("ROLLBACK") // SQLite may have done it already
 	}
 	w.settle(err == nil)
-	return err
+	return in, err
 }
 
-// body runs the ops. An error means that the transaction can't go on.
-func (w *writer) body(batch []op, errs []error) error {
+// body runs the ops. An error means that the transaction can't go on; in, that it is an op's.
+func (w *writer) body(batch []op, errs []error) (in bool, err error) {
 	if _, err := w.exec(begin); err != nil {
-		return err
+		return false, err
 	}
 	if err := w.notice(); err != nil {
-		return err
+		return false, err
 	}
 	for i, o := range batch {
 		t := tx{w: w, always: o.always, before: len(w.touched)}
 		if errs[i] = t.finish(o.run(&t)); spoils(errs[i]) {
-			return errs[i]
+			return true, errs[i]
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // notice forgets what is remembered if another process has committed since the
