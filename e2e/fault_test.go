@@ -68,12 +68,13 @@ type stage struct {
 	data  string
 	space *fault.Space // nil: an ordinary folder
 	proxy *fault.Proxy
+	every time.Duration // between two messages of a customer
 }
 
 // newStage prepares a server; Start starts it.
 func newStage(t *testing.T, program string, space *fault.Space, flags ...string) *stage {
 	t.Helper()
-	s := &stage{t: t, addr: freePort(t), data: t.TempDir() + "/data", space: space}
+	s := &stage{t: t, addr: freePort(t), data: t.TempDir() + "/data", space: space, every: 100 * time.Millisecond}
 	if space != nil {
 		s.data = space.Dir + "/data"
 	}
@@ -138,7 +139,7 @@ func (s *stage) play(customers int, invites []string, seed uint64) *workload.Wor
 	s.t.Helper()
 	w, err := workload.Start(workload.Config{
 		URL: "http://" + s.addr, Customers: customers, Invites: invites, Seed: seed,
-		Dial: fault.Dial(s.proxy.Addr(), 0), CustomerEvery: 100 * time.Millisecond,
+		Dial: fault.Dial(s.proxy.Addr(), 0), CustomerEvery: s.every,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -310,6 +311,7 @@ func TestFaultTwoServers(t *testing.T) {
 // TestFaultNoRoom: the disk is filled to the last byte, or below the operator's limit, and has room again later (F03).
 // No step by hand is needed.
 func TestFaultNoRoom(t *testing.T) {
+	t.Parallel()
 	for name, flags := range map[string][]string{
 		"to the last byte": {"--disk-stop-new", "off", "--disk-read-only", "off"},
 		"below the limit":  {"--disk-stop-new", "24MiB", "--disk-read-only", "16MiB"},
@@ -338,6 +340,7 @@ func TestFaultNoRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newStage(t, signalingProgram(), space, flags...)
+			s.every = time.Second / 2 // the long form takes minutes, and a customer may write 600 messages an hour
 			w = s.play(4, invites[1:], firstSeed())
 			me := s.someone()
 			worst := time.Duration(0)

@@ -83,7 +83,7 @@ func TestFaultSyncPrecedesEveryAck(t *testing.T) {
 	t.Parallel()
 	sc := newScene(t, disk.Options{Record: true, SyncDelay: 2 * time.Millisecond}, false)
 	w := sc.play(6, 2, firstSeed())
-	if err := w.WaitAcked(patience(t), rounds(100, 3000)); err != nil {
+	if err := w.WaitAcked(patience(t), rounds(100, 2000)); err != nil {
 		t.Fatal(err)
 	}
 	honest := w.Record()

@@ -194,6 +194,18 @@ func (p *player) post(conv protocol.ConversationID, text string) {
 	p.mu.Unlock()
 }
 
+// unacked is how many messages are in the outbox.
+func (p *player) unacked() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sent {
+		if s.Seq == 0 && s.Refused == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // conversations are those that this player takes part in.
 func (p *player) conversations() (out []protocol.ConversationID) {
 	p.mu.Lock()

@@ -27,7 +27,7 @@ type Config struct {
 	Customers int      // each with a conversation of their own
 	Invites   []string // one for each agent
 	// CustomerEvery and AgentEvery are the mean times between a player's messages. Zero: 250 ms and 100 ms. The
-	// server's limits are 5 and 20 a second.
+	// server's limits are 5 and 20 a second, and 600 an hour for a customer.
 	CustomerEvery, AgentEvery time.Duration
 	Seed                      uint64 // of keys, times and texts
 	// Dial opens the connections below the WebSocket, for instance to a Proxy. Nil: to URL's host.
@@ -112,11 +112,14 @@ func (w *Workload) claims(ctx context.Context, p *player) {
 	}
 }
 
+// maxOutbox is how many messages a player has under way: nobody writes on and on into a page that saves nothing.
+const maxOutbox = 12
+
 // writes posts texts to a player's conversations until it is told to stop.
 func (w *Workload) writes(ctx context.Context, p *player, r *rand.Rand, every time.Duration) {
 	for n := 1; w.rest(ctx, time.Duration(r.Float64()*2*float64(every))); {
 		convs := p.conversations()
-		if len(convs) == 0 {
+		if len(convs) == 0 || p.unacked() >= maxOutbox {
 			continue
 		}
 		p.post(convs[r.IntN(len(convs))], fmt.Sprintf("%s no. %d: %x", p.name, n, r.Uint64()))
