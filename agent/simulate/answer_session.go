@@ -81,6 +81,9 @@ func (a *answerer) onSession(m protocol.SessionState) {
 		if ours {
 			a.hangUp(d, m.Reason)
 		}
+		if m.By == "agent" && m.Reason == "left" && !d.c.leaving.Load() { // cut while it was asked
+			a.ask(d, m.Picture)
+		}
 	case m.State == "requested" && m.By == "customer":
 		a.client.Ask(protocol.SessionAccept{Session: m.Session}, func(reply any, err error) {
 			a.post(func() {

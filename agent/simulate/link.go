@@ -112,7 +112,14 @@ func (c *customer) open() {
 	c.client.Ask(protocol.ConversationOpen{}, func(reply any, err error) {
 		c.post(func() {
 			if st, ok := reply.(protocol.ConversationState); ok {
+				if st.Session != "" && c.sess == nil { // the connection was cut while it began: this end has forgotten it
+					c.client.Ask(protocol.SessionEnd{Session: st.Session, Reason: "left"}, func(any, error) {})
+				}
+				known := c.conv.Conversation != ""
 				c.onConversation(st, true)
+				if known && st.State == "claimed" && c.sess == nil {
+					c.claimed()
+				}
 			} else if wait, retry := c.refused(err); retry && !c.quiet {
 				c.in(dOpen, wait)
 			}

@@ -181,7 +181,10 @@ func (c *customer) onSession(m protocol.SessionState) {
 
 // question is what the agent asks; the simulated person answers after a while.
 func (c *customer) question() {
-	wait := max(c.human(answersAfter), armMs*time.Millisecond)
+	wait := armMs * time.Millisecond
+	if !c.r.o.Load {
+		wait = max(wait, c.human(answersAfter))
+	}
 	if c.sess.id != "" && c.sess.picture && c.sess.asked() || c.sess.answered || c.sess.by == "customer" {
 		c.step(evAsk)
 		if c.look.state == asking && c.r.o.Share && !c.quiet {

@@ -121,12 +121,12 @@ func TestShareAndDirect(t *testing.T) {
 		r := play(t, Options{
 			Server: s.URL(), Customers: 2, Load: true, Rate: 1, Duration: 30 * time.Minute, ReconnectEvery: 3 * time.Second,
 			Share: true, Direct: true, FPS: 20, Width: 160, Height: 96, Image: image, Answer: signIn(t, s, "Ana"),
-		}, func(c Counts) bool {
-			return c.Shares == 2 && c.PicturesShown >= 40 && c.DirectConfirmed >= 2 && c.DirectReceived >= 2 && c.Reconnects >= 2
+		}, func(c Counts) bool { // a cut while a session is asked for ends it, and it is asked for again
+			return c.Sessions >= 2 && c.Shares >= 2 && c.PicturesShown >= 40 && c.DirectConfirmed >= 2 && c.DirectReceived >= 2 && c.Reconnects >= 2
 		})
 		sound(t, r)
 		c := r.Counts
-		if c.Sessions != 2 || c.PicturesShown > c.PicturesSent || r.Timings.FirstPicture.Count != 2 || r.Timings.PictureAge.Count != c.PicturesShown || r.Timings.Direct.Count != c.DirectConfirmed {
+		if c.PicturesShown > c.PicturesSent || r.Timings.FirstPicture.Count < 2 || r.Timings.FirstPicture.Count > c.Shares || r.Timings.PictureAge.Count != c.PicturesShown || r.Timings.Direct.Count != c.DirectConfirmed {
 			t.Errorf("%s: %+v, %+v, errors %v", image, c, r.Timings, r.Errors)
 		}
 	}
