@@ -118,6 +118,7 @@ type side struct {
 	data   string   // server: the folder whose copy it runs on
 	load   []string // what only this side's load generator is told
 	folder string   // of this run
+	disk   float64  // what a sync took before this run, in milliseconds
 }
 
 // seed fills a data folder once; runs get a copy of it.
@@ -163,6 +164,7 @@ func (s *side) up(t testing.TB) *process {
 	}
 	copyFolder(t, s.data, filepath.Join(s.folder, "data"))
 	quiet()
+	s.disk = syncTime(t, s.folder)
 	return start(t, 2, "benchserver", append([]string{"-data", filepath.Join(s.folder, "data")}, s.args...)...)
 }
 
@@ -206,7 +208,31 @@ func (s *side) once(t testing.TB, mode string, args ...string) report {
 		p.stop()
 		_ = os.RemoveAll(s.folder) // its pages are not written any more; what is left goes with the benchmark
 	}()
-	return s.loadOn(t, p, mode, args...)
+	r := s.loadOn(t, p, mode, args...)
+	r.disk = s.disk
+	return r
+}
+
+// syncTime is the median of a few syncs of 4 KiB in milliseconds: what the disk itself takes just now.
+func syncTime(t testing.TB, dir string) float64 {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "probe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var took []float64
+	for range 21 {
+		began := time.Now()
+		if _, err = f.Write(make([]byte, 4096)); err == nil {
+			err = f.Sync()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		took = append(took, float64(time.Since(began).Microseconds())/1000)
+	}
+	return median(took)
 }
 
 // interleaved runs the sides in turn, A B C A B C …, and returns the reports of each side.

@@ -37,19 +37,21 @@ func (o *options) flags(f *flag.FlagSet, n int) {
 
 // report is what a run prints. Durations are milliseconds.
 type report struct {
-	Seconds    float64   `json:"seconds"`              // of the measured part
-	Acks       int       `json:"acks,omitempty"`       // in that time
-	Deliveries int       `json:"deliveries,omitempty"` // in that time
-	AckMs      []float64 `json:"ackMs,omitempty"`      // p50, p99, p99.9
-	DeliverMs  []float64 `json:"deliverMs,omitempty"`
-	ServerCPU  float64   `json:"serverCPU"`           // seconds in that time
-	LoadCPU    float64   `json:"loadCPU"`             // seconds in that time
-	KiB        float64   `json:"kib,omitempty"`       // of each connection
-	RSS        float64   `json:"rss,omitempty"`       // KiB of the server at the end
-	CatchUpMs  []float64 `json:"catchUpMs,omitempty"` // p50, p99, p99.9 of the clients
-	Retries    int       `json:"retries,omitempty"`   // connections that had to be tried again
-	Sent       int64     `json:"sent,omitempty"`      // messages in all, warm-up included
-	Faults     []string  `json:"faults,omitempty"`
+	Seconds    float64        `json:"seconds"`              // of the measured part
+	Acks       int            `json:"acks,omitempty"`       // in that time
+	Deliveries int            `json:"deliveries,omitempty"` // in that time
+	AckMs      []float64      `json:"ackMs,omitempty"`      // p50, p99, p99.9
+	DeliverMs  []float64      `json:"deliverMs,omitempty"`
+	ServerCPU  float64        `json:"serverCPU"`           // seconds in that time
+	LoadCPU    float64        `json:"loadCPU"`             // seconds in that time
+	KiB        float64        `json:"kib,omitempty"`       // of each connection
+	RSS        float64        `json:"rss,omitempty"`       // KiB of the server at the end
+	CatchUpMs  []float64      `json:"catchUpMs,omitempty"` // p50, p99, p99.9 of the clients
+	Retries    int            `json:"retries,omitempty"`   // connections that had to be tried again
+	Reasons    map[string]int `json:"reasons,omitempty"`   // why
+	Sent       int64          `json:"sent,omitempty"`      // messages in all, warm-up included
+	disk       float64        // what a sync took before the run: the benchmark's own note
+	Faults     []string       `json:"faults,omitempty"`
 }
 
 func main() {

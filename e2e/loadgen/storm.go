@@ -6,6 +6,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,7 +58,7 @@ func storm(args []string) (report, error) {
 	time.Sleep(time.Second) // the server has settled
 	var retries atomic.Int64
 	var mu sync.Mutex
-	var out report
+	out := report{Reasons: map[string]int{}}
 	took := make([]int64, o.n)
 	cut := make(chan struct{})
 	var all sync.WaitGroup
@@ -71,6 +72,9 @@ func storm(args []string) (report, error) {
 				if err == nil {
 					break
 				}
+				mu.Lock()
+				out.Reasons[reason(err)]++
+				mu.Unlock()
 				if retries.Add(1) > int64(20*o.n) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -99,6 +103,11 @@ func storm(args []string) (report, error) {
 	}
 	return out, nil
 }
+
+// addresses are the ports and numbers in an error's text, which would make each of them another one.
+var addresses = regexp.MustCompile(`127\.[0-9.]+:[0-9]+`)
+
+func reason(err error) string { return addresses.ReplaceAllString(err.Error(), "…") }
 
 // catchUp connects again and gets the last messages.
 func (o *options) catchUp(i int, key cast.Key, last int) (*socket, error) {
