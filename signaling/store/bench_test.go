@@ -212,7 +212,8 @@ func history(b *testing.B, s *Store, conversations int, messages func(conversati
 // BenchmarkLast50 reads the last 50 messages of one of 100,000 conversations. 2,000
 // of them have 60 messages, the others 4; each read is of another of the 2,000.
 func BenchmarkLast50(b *testing.B) {
-	s, _ := run(b, Options{Dir: private(b)})
+	dir := private(b)
+	s, stop := run(b, Options{Dir: dir})
 	const every = 50
 	ids := history(b, s, 100_000, func(i int) int {
 		if i%every == 0 {
@@ -220,6 +221,8 @@ func BenchmarkLast50(b *testing.B) {
 		}
 		return 4
 	})
+	stop() // writes the WAL back
+	s, _ = run(b, Options{Dir: dir})
 	r := rand.New(rand.NewPCG(1, 1))
 	var took []time.Duration
 	for b.Loop() {

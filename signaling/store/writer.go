@@ -204,10 +204,9 @@ func (s *Store) commit(w *writer, batch []op) {
 		s.writes.Add(int64(len(batch)))
 		s.largest.Store(max(s.largest.Load(), int64(len(batch))))
 	}
-	size, pages := len(batch), int64(len(batch))
+	size := len(batch)
 	for i, o := range batch {
 		s.noteDamage(errs[i])
-		pages += int64(o.size) / 4096
 		o.done(errs[i])
 		batch[i] = op{} // keeps nothing alive
 	}
@@ -215,7 +214,8 @@ func (s *Store) commit(w *writer, batch []op) {
 	if s.onCommit != nil {
 		s.onCommit(Commit{size, took, err})
 	}
-	w.checkpoint.changed(pages)
+	w.checkpoint.changed(w.rows)
+	w.rows = 0
 }
 
 // probe is a write of the store's own: it ends a fault that no write of others ends.

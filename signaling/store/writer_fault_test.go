@@ -264,7 +264,7 @@ func TestCheckpoint(t *testing.T) {
 	d, s := onDisk(t, disk.Options{Record: true})
 	_, c := newConversation(t, s, "k")
 	var wg sync.WaitGroup
-	const n = 3 * checkpointPages
+	const n = 3 * checkpointRows / 2
 	for w := range 100 {
 		wg.Go(func() {
 			for i := w; i < n; i += 100 {

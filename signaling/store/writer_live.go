@@ -42,6 +42,15 @@ func (t *tx) live(id string) (*live, error) {
 
 func (w *writer) forget() { clear(w.live) }
 
+// changes tells whether a statement changes rows of a table.
+func changes(text string) bool {
+	switch verb, _, _ := strings.Cut(text, " "); verb {
+	case "INSERT", "UPDATE", "DELETE", "WITH":
+		return true
+	}
+	return false
+}
+
 // deletes tells whether a statement may take away what was acknowledged.
 func deletes(text string) bool {
 	return strings.HasPrefix(text, "DELETE FROM") || strings.HasPrefix(text, "UPDATE messages")

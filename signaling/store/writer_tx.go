@@ -20,6 +20,7 @@ type writer struct {
 	touched    []*live          // given a message in this transaction
 	acked      map[string]int64 // by conversation id: the last sequence number acknowledged; see writer_recover.go
 	version    int64            // what foreign gave at the last batch
+	rows       int64            // changed since the last batch was reported
 	suspect    bool             // the connection met an error after which it must be opened anew
 	lost       error            // what was acknowledged is gone: nothing is written any more
 }
@@ -28,6 +29,7 @@ type statement struct {
 	*sql.Stmt
 	forgets bool // changes rows that may be remembered
 	deletes bool // may take away what was acknowledged
+	changes bool // changes rows
 }
 
 func newWriter(path string, db *sql.DB, g *guard) (*writer, error) {
@@ -66,7 +68,7 @@ func (w *writer) stmt(text string) (*statement, error) {
 		if err != nil {
 			return nil, translate(err)
 		}
-		stmt = &statement{prepared, changesConversations(text), deletes(text)}
+		stmt = &statement{prepared, changesConversations(text), deletes(text), changes(text)}
 		w.stmts[text] = stmt
 	}
 	if stmt.forgets {
@@ -90,6 +92,9 @@ func (w *writer) exec(text string, args ...any) (int64, error) {
 		return 0, translate(err)
 	}
 	n, err := result.RowsAffected()
+	if stmt.changes { // after others SQLite still has the number of the one before
+		w.rows += n
+	}
 	return n, translate(err)
 }
 
