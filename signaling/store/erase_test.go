@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -353,4 +354,47 @@ func TestEraseListReadsWhatAHandLeft(t *testing.T) {
 	if err := s.FinishErasures(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestEraseUnderLoad: writers and readers that never rest, in this process and in
+// another's place, keep no copy alive.
+func TestEraseUnderLoad(t *testing.T) {
+	dir := private(t)
+	s, _ := run(t, Options{Dir: dir})
+	victim, other := fillWithCanaries(t, s, 40)
+	ctx, cancel := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	for i := range 4 {
+		_, c := newConversation(t, s, fmt.Sprint("busy", i))
+		busy.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				m := fromCustomer(c, fmt.Sprint(n))
+				if _, err := Sync(context.Background(), func(d func(Appended, error)) error { return s.Append(m, d) }); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		busy.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := s.Messages(context.Background(), other.ID, Range{Before: Newest, Limit: 50}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	err := Use(t.Context(), Options{Dir: dir}, func(ctx context.Context, shared *Store) error { // as the command does
+		_, err := shared.Erase(ctx, victim.ID, Actor{Kind: KindSystem})
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if found := traces(t, dir); len(found) > 0 {
+		t.Errorf("under load: %q", found)
+	}
+	cancel()
+	busy.Wait()
+	wantErased(t, s, victim, other, 40)
 }

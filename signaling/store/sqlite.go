@@ -52,6 +52,7 @@ func dsn(path string, query url.Values) string {
 	query.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	query.Add("_pragma", "foreign_keys(ON)")
 	query.Add("_pragma", "secure_delete(ON)")
+	query.Add("_pragma", "temp_store(MEMORY)") // no text goes to another folder
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 
