@@ -167,7 +167,17 @@ func TestRestore(t *testing.T) {
 	if found := traces(t, dir); len(found) > 0 {
 		t.Errorf("what was erased came back: %q", found)
 	}
+	left := filepath.Join(dir, restoreDir) // by a restore that was killed
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s, stop = run(t, Options{Dir: dir})
+	if err := s.FinishErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("the server keeps what a killed restore left")
+	}
 	wantErased(t, s, victim, other, 30) // and not what was written after the backup
 	stop()
 	old, err := CheckFolder(t.Context(), r.Aside)

@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -101,6 +103,11 @@ func (s *Store) erasure(ctx context.Context, conv string) (erasure, error) {
 // back by a restore. The server calls it before it serves; it costs one query
 // when there is nothing to do. Run must be running. Errors as for Erase.
 func (s *Store) FinishErasures(ctx context.Context) error {
+	if s.lock != nil { // the server's own: no restore is under way
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(s.path), restoreDir)); err != nil {
+			return folderError("what a restore left can't be removed (%v)", reason(err))
+		}
+	}
 	begun, err := list(s.reader(ctx), scanErasure, erasureColumns)
 	if err != nil {
 		return err
@@ -291,29 +298,24 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// WatchErased calls f with the ids of conversations whose rows were deleted since
-// the call, by this process or another, looking every so often, until ctx ends.
+// WatchErased calls f with the ids of conversations whose rows are deleted, by this
+// process or another, looking at once and then every so often, until ctx ends;
+// then it returns nil. The first call of f gets all that were ever erased (retention's:
+// for a day), so that none is missed between reading the store and watching it.
 // Whoever keeps conversations in memory drops them then: f runs on the caller's
-// goroutine and must not wait.
+// goroutine and must not wait. Errors: those of reading; calling again misses nothing.
 func (s *Store) WatchErased(ctx context.Context, every time.Duration, f func(conversations []string)) error {
-	seen, err := first(s.reader(ctx), scanOne[int64], "erasures", "SELECT COALESCE(max(gone), 0) FROM erasures")
-	if err != nil {
-		return err
-	}
 	type goneAt struct {
 		id string
 		n  int64
 	}
-	for {
-		if err := sleep(ctx, every); err != nil {
-			return nil // the caller ended it
-		}
+	for seen := int64(0); ; {
 		news, err := list(s.reader(ctx), func(rows *sql.Rows) (g goneAt, err error) { return g, rows.Scan(&g.id, &g.n) },
 			"SELECT conversation, gone FROM erasures WHERE gone > ? ORDER BY gone", seen)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return err
 		}
 		var ids []string
@@ -322,6 +324,9 @@ func (s *Store) WatchErased(ctx context.Context, every time.Duration, f func(con
 		}
 		if len(ids) > 0 {
 			f(ids)
+		}
+		if err := sleep(ctx, every); err != nil {
+			return nil
 		}
 	}
 }
