@@ -48,8 +48,9 @@
 // write of the store's own is tried every second. So it goes on by itself, and
 // nothing needs a restart. Where one piece of work meets a bad place of the disk,
 // its group is tried again one by one. After any error but a full disk the
-// connection is opened anew and the last acknowledged messages are looked for:
-// were one gone, the store would say so and write no more ([ErrDamaged]).
+// connection is opened anew and the last acknowledged sequence numbers are
+// compared with what is there: were one gone, the store would say so and write no
+// more ([ErrDamaged]).
 //
 // # Reading
 //

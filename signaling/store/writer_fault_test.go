@@ -243,8 +243,9 @@ func TestLostAfterFailure(t *testing.T) {
 	}
 	must(t, func(done func(struct{}, error)) error { // as if the disk had lost it: not by a statement that the writer knows as a deletion
 		return submit(s, func(t *tx) (struct{}, error) {
-			_, err := t.exec("WITH lost AS (SELECT 1) DELETE FROM messages")
-			return struct{}{}, err
+			_, err1 := t.exec("WITH lost AS (SELECT 1) DELETE FROM messages")
+			_, err2 := t.exec("UPDATE conversations SET last_seq = 0")
+			return struct{}{}, errors.Join(err1, err2)
 		}, done)
 	})
 	d.Fail(disk.Sync, 1, disk.IOSync)

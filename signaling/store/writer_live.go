@@ -51,11 +51,6 @@ func changes(text string) bool {
 	return false
 }
 
-// deletes tells whether a statement may take away what was acknowledged.
-func deletes(text string) bool {
-	return strings.HasPrefix(text, "DELETE FROM") || strings.HasPrefix(text, "UPDATE messages")
-}
-
 // changesConversations tells whether a statement may change a row that is
 // remembered: any that names the table, except a pure INSERT and append's own.
 func changesConversations(text string) bool {

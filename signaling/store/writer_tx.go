@@ -28,7 +28,6 @@ type writer struct {
 type statement struct {
 	*sql.Stmt
 	forgets bool // changes rows that may be remembered
-	deletes bool // may take away what was acknowledged
 	changes bool // changes rows
 }
 
@@ -68,15 +67,11 @@ func (w *writer) stmt(text string) (*statement, error) {
 		if err != nil {
 			return nil, translate(err)
 		}
-		stmt = &statement{prepared, changesConversations(text), deletes(text), changes(text)}
+		stmt = &statement{prepared, changesConversations(text), changes(text)}
 		w.stmts[text] = stmt
 	}
 	if stmt.forgets {
 		w.forget()
-	}
-	if stmt.deletes {
-		clear(w.acked)
-		w.touched = w.touched[:0]
 	}
 	return stmt, nil
 }
@@ -172,7 +167,6 @@ func (w *writer) notice() error {
 	}
 	if version != w.version {
 		w.forget()
-		clear(w.acked)
 		w.version = version
 	}
 	return nil
