@@ -38,7 +38,7 @@ type Splitter struct {
 // Split returns a Splitter over l, which it owns from now on. It starts nothing: call Run.
 func Split(l net.Listener) *Splitter {
 	s := &Splitter{listener: l, undecided: list.New(), closed: make(chan struct{})}
-	// Unbuffered: a connection stays among the undecided until somebody accepts it.
+	// Unbuffered: a connection waits here until somebody accepts it.
 	s.http = &half{addr: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
 	s.stun = &half{addr: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
 	return s
@@ -110,7 +110,7 @@ func (s *Splitter) isClosed() bool {
 	}
 }
 
-// pending is a connection that has not said yet what it speaks, or that nobody has accepted yet.
+// pending is a connection that has not said yet what it speaks.
 type pending struct {
 	conn    net.Conn
 	element *list.Element
@@ -139,6 +139,7 @@ func (s *Splitter) add(p *pending) {
 	}
 }
 
+// remove takes p off the undecided, if it is there.
 func (s *Splitter) remove(p *pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,6 +156,7 @@ func (s *Splitter) decide(p *pending) {
 		p.drop()
 		return
 	}
+	s.remove(p) // it has spoken: in a storm the silent ones make room, not those that wait for their turn
 	to := s.http
 	if isSTUN {
 		to = s.stun

@@ -8,8 +8,9 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-// edge admits sockets: by address, by total, and at most limits.Unproven that have not sent their proof yet. It owns
-// its counts; its methods may be called from any goroutine.
+// edge admits sockets: by address, by total, and at most limits.Unproven that have not sent their proof for a second. In
+// a storm of reconnects many more are younger than that, and dropping them would make the storm worse. It owns its
+// counts; its methods may be called from any goroutine.
 type edge struct {
 	now    func() time.Time
 	max    int // sockets in total
@@ -38,6 +39,7 @@ type ticket struct {
 	drop    func()        // closes the socket when it must make room; nil once proven
 	element *list.Element // nil once proven
 	given   bool          // its place was given back
+	since   time.Time
 }
 
 func newEdge(max int, limits *Limits, st *stats, now func() time.Time) *edge {
@@ -46,9 +48,9 @@ func newEdge(max int, limits *Limits, st *stats, now func() time.Time) *edge {
 
 // admit counts a new socket or says why not.
 func (e *edge) admit(ip string, drop func()) (*ticket, *protocol.UserError) {
-	t, oldest, refused := e.take(ip, drop)
-	if oldest != nil {
-		oldest() //guard:T10
+	t, silent, refused := e.take(ip, drop)
+	for _, drop := range silent {
+		drop() //guard:T10
 		e.stats.refused(protocol.CodeHelloTime)
 	}
 	if refused != nil {
@@ -57,7 +59,7 @@ func (e *edge) admit(ip string, drop func()) (*ticket, *protocol.UserError) {
 	return t, refused
 }
 
-func (e *edge) take(ip string, drop func()) (t *ticket, oldest func(), refused *protocol.UserError) {
+func (e *edge) take(ip string, drop func()) (t *ticket, silent []func(), refused *protocol.UserError) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
@@ -80,16 +82,20 @@ func (e *edge) take(ip string, drop func()) (t *ticket, oldest func(), refused *
 	case c.open >= e.limits.IPSockets || len(c.started) >= e.limits.IPNew: //guard:T11
 		return nil, nil, &protocol.UserError{Code: protocol.CodeIPLimit, Text: "Too many connections from this address. It is tried again.", RetryAfterMs: ipNewWindow.Milliseconds()}
 	}
-	if e.unproven.Len() >= e.limits.Unproven {
-		first := e.unproven.Remove(e.unproven.Front()).(*ticket)
-		oldest, first.element, first.drop = first.drop, nil, nil
+	for e.unproven.Len() >= e.limits.Unproven {
+		first := e.unproven.Front().Value.(*ticket)
+		if now.Sub(first.since) < silentAfter && e.unproven.Len() < unprovenTimes*e.limits.Unproven {
+			break
+		}
+		silent = append(silent, first.drop)
+		first.settle()
 	}
 	c.open++
 	c.started = append(c.started, now)
 	e.total++
-	t = &ticket{e: e, ip: c.key, drop: drop}
+	t = &ticket{e: e, ip: c.key, drop: drop, since: now}
 	t.element = e.unproven.PushBack(t)
-	return t, oldest, nil
+	return t, silent, nil
 }
 
 // forget drops addresses that have nothing to remember.

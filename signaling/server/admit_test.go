@@ -99,28 +99,39 @@ func TestSocketsOfOneAddress(t *testing.T) {
 	}
 }
 
-// TestUnprovenMakeRoom: the oldest silent socket goes, never one that has sent its proof, and never a newer one.
+// TestUnprovenMakeRoom: the oldest silent socket goes, never one that has sent its proof, and never a newer one. Young
+// ones stay, until there are far too many.
 func TestUnprovenMakeRoom(t *testing.T) {
-	for _, extra := range []int{0, 1, 9000} {
-		e, _ := testEdge(100000, func(l *Limits) { l.IPNew, l.IPSockets = 100000, 100000 })
+	for _, c := range []struct {
+		extra   int
+		age     time.Duration // between two
+		dropped int
+	}{
+		{0, time.Second, 0}, {1, time.Second, 1}, {9000, time.Second, 9000}, // one after the other
+		{1, 0, 0}, {7000, 0, 0}, {7001, 0, 1}, {9000, 0, 2000}, // all at once: a storm
+	} {
+		e, clock := testEdge(100000, func(l *Limits) { l.IPNew, l.IPSockets = 100000, 100000 })
 		var dropped []int
 		first, _ := e.admit("ip", func() { t.Error("one with a proof was dropped") })
 		first.proof()
-		for i := range 1000 + extra {
+		for i := range 1000 + c.extra {
 			if _, refused := e.admit("ip", func() { dropped = append(dropped, i) }); refused != nil {
 				t.Fatal(refused)
 			}
+			clock.t = clock.t.Add(c.age)
 		}
-		if len(dropped) != extra {
-			t.Errorf("%d were dropped, want %d", len(dropped), extra)
+		if len(dropped) != c.dropped {
+			t.Errorf("%+v: %d were dropped", c, len(dropped))
 		}
 		for i, n := range dropped {
 			if n != i {
-				t.Fatalf("%d went in place of %d", n, i)
+				t.Fatalf("%+v: %d went in place of %d", c, n, i)
 			}
 		}
-		if _, unproven := e.open(); unproven != 1000 {
-			t.Errorf("%d are unproven", unproven)
+		clock.t = clock.t.Add(silentAfter)
+		e.admit("ip", func() {})
+		if _, unproven := e.open(); unproven != 1000 && c.extra > 0 {
+			t.Errorf("%+v: a second later %d are unproven", c, unproven)
 		}
 	}
 }

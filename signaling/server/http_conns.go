@@ -5,13 +5,16 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // httpConns bounds the connections that speak plain HTTP or have not asked for anything yet: they share the files that
-// are kept besides the sockets. When there are too many, the one that has waited longest makes room; one whose request
-// is being answered never does. Its method is a hook of http.Server.
+// are kept besides the sockets. When there are too many, those make room that have waited longest, for a second at
+// least or whatever their age when there are eight times too many; one whose request is being answered never does. Its
+// method is a hook of http.Server.
 type httpConns struct {
 	max int
+	now func() time.Time
 
 	mu   sync.Mutex
 	list *list.List // of *httpConn, oldest first
@@ -20,11 +23,12 @@ type httpConns struct {
 
 type httpConn struct {
 	net.Conn
-	busy bool
+	busy  bool
+	since time.Time // it waits
 }
 
-func newHTTPConns(max int) *httpConns {
-	return &httpConns{max: max, list: list.New(), at: map[net.Conn]*list.Element{}}
+func newHTTPConns(max int, now func() time.Time) *httpConns {
+	return &httpConns{max: max, now: now, list: list.New(), at: map[net.Conn]*list.Element{}}
 }
 
 func (h *httpConns) hook(c net.Conn, state http.ConnState) {
@@ -39,7 +43,7 @@ func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
 	el := h.at[c]
 	switch {
 	case state == http.StateNew:
-		h.at[c] = h.list.PushBack(&httpConn{Conn: c})
+		h.at[c] = h.list.PushBack(&httpConn{Conn: c, since: h.now()})
 		if h.list.Len() > h.max {
 			return h.oldest()
 		}
@@ -47,7 +51,7 @@ func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
 	case state == http.StateActive:
 		el.Value.(*httpConn).busy = true
 	case state == http.StateIdle:
-		el.Value.(*httpConn).busy = false
+		el.Value.(*httpConn).busy, el.Value.(*httpConn).since = false, h.now()
 		h.list.MoveToBack(el)
 	default: // closed, or a socket now
 		h.remove(el)
@@ -57,10 +61,15 @@ func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
 
 func (h *httpConns) oldest() net.Conn {
 	for el := h.list.Front(); el != nil; el = el.Next() {
-		if c := el.Value.(*httpConn); !c.busy {
-			h.remove(el)
-			return c.Conn
+		c := el.Value.(*httpConn)
+		if c.busy {
+			continue
 		}
+		if h.now().Sub(c.since) < silentAfter && h.list.Len() <= unprovenTimes*h.max {
+			return nil // the others are younger still
+		}
+		h.remove(el)
+		return c.Conn
 	}
 	return nil
 }

@@ -24,7 +24,9 @@ const (
 	fdReserve      = 800              // file descriptors kept for files, relays and the store
 	minSockets     = 100              // that are served even where the file limit leaves no room for the reserve
 	maxFarewells   = 100              // refused sockets that are told why at once; others get a bare HTTP answer
-	maxHTTP        = 400              // connections that speak plain HTTP; the one that waited longest makes room
+	maxHTTP        = 1000             // connections that speak plain HTTP or nothing yet; the one that waited longest makes room
+	silentAfter    = time.Second      // a socket that has not sent its proof may be dropped then …
+	unprovenTimes  = 8                // … or, however young, when there are so many times the limit
 	idleTimeout    = 15 * time.Second // of an HTTP connection between two requests
 	outboxLen      = 256              // messages that may wait for one socket
 	outboxBytes    = 1 << 20          // bytes that may wait for one socket
@@ -70,7 +72,7 @@ type Limits struct {
 	Dead  time.Duration // without any frame or pong, then 4002
 	Write time.Duration // for one message to leave
 
-	Unproven        int           // sockets that have not sent their proof; the oldest makes room
+	Unproven        int           // sockets that have not sent their proof for a second (eight times as many of any age); the oldest makes room
 	Proofs          int           // proofs checked at once; 0: twice the number of cores
 	IPSockets       int           // sockets per address (IPv6: /64)
 	IPNew           int           // new sockets per address in 10 s

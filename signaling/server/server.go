@@ -120,7 +120,7 @@ func (s *Server) serve(ctx context.Context) error {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	web := s.webServer(s.handler())
-	web.ConnState = newHTTPConns(maxHTTP).hook
+	web.ConnState = newHTTPConns(maxHTTP, s.now).hook
 	g.Go(func() error { return s.splitter.Run(work) })
 	g.Go(func() error { return s.hub.run(work) })
 	g.Go(func() error { s.conns.run(work); return nil })
