@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestMaintain: at its start it completes an erasure, applies retention, indexes
+// and checks, and it ends when it is told to.
+func TestMaintain(t *testing.T) {
+	dir, c := private(t), newClock()
+	s, _ := run(t, Options{Dir: dir, Clock: c.Now})
+	victim, other := fillWithCanaries(t, s, 20)
+	_, old := newConversation(t, s, "old")
+	sayText(t, s, old, "1", "long ago")
+	closeIt(t, s, old.ID)
+	c.add(KeepChat + time.Hour)
+	sayText(t, s, other, "new", "brandnew 退款")
+	if err := s.listErasure(victim.ID); err != nil { // and no further: as if killed
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	reports, ended := make(chan error, 100), make(chan error, 1)
+	go func() {
+		ended <- s.Maintain(ctx, Maintenance{Retention: RetentionPolicy{Chat: KeepChat}, Report: func(err error) { reports <- err }})
+	}()
+	if err := <-reports; err != nil {
+		t.Errorf("reported %v of whole data", err)
+	}
+	// What a reader can see shows that the chores are done.
+	for done := false; !done; time.Sleep(time.Millisecond) {
+		_, gone := s.Conversation(t.Context(), old.ID)
+		at, err := first(s.reader(t.Context()), scanOne[int64], "n", `SELECT count(*) FROM erasures WHERE done_at IS NULL`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexed, err := first(s.reader(t.Context()), scanOne[int64], "n",
+			"SELECT count(*) FROM messages WHERE pos > (SELECT indexed FROM search_state)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = errors.Is(gone, ErrNotFound) && at == 0 && indexed == 0
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if found := traces(t, dir); len(found) > 0 {
+		t.Errorf("%q", found)
+	}
+	wantErased(t, s, victim, other, 21)
+}
+
+// TestMaintainReportsDamage: the check in the background tells, and Health too.
+func TestMaintainReportsDamage(t *testing.T) {
+	s, _ := fresh(t)
+	_, c := newConversation(t, s, "k")
+	sayText(t, s, c, "1", "good")
+	if _, err := patiently(t.Context(), s, func(t *tx) (int64, error) { return t.exec("UPDATE messages SET text = 'bad'") }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	reports, ended := make(chan error, 100), make(chan error, 1)
+	go func() { ended <- s.Maintain(ctx, Maintenance{Report: func(err error) { reports <- err }}) }()
+	wantErr(t, <-reports, ErrDamaged)
+	wantErr(t, s.Health().Err, ErrDamaged)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestoreCutOff: between moving aside and the last step the data from before
+// are in both places.
+func TestRestoreCutOff(t *testing.T) {
+	dir := private(t)
+	s, stop := run(t, Options{Dir: dir})
+	_, other := fillWithCanaries(t, s, 10)
+	stop()
+	aside, err := moveAside(t.Context(), dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := CheckFolder(t.Context(), aside); err != nil || r.Err() != nil || r.Messages != 20 {
+		t.Errorf("aside: %+v %v", r, err)
+	}
+	s, _ = run(t, Options{Dir: dir})
+	wantDense(t, s, other.ID, 10)
+}
+
+// TestRestoreOfAnOlderBackup: a file of the first version is brought up to date on
+// the way, and what is on the erase list does not come back.
+func TestRestoreOfAnOlderBackup(t *testing.T) {
+	known, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(private(t), "old.db")
+	db, err := openWriter(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), db, known[:1], time.UnixMilli(1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, stmt := range []string{
+		"INSERT INTO customers (id, thumbprint, kind, pub, created_at) VALUES ('cu', 't', 'p256', x'00', 1), ('cv', 'u', 'p256', x'01', 1)",
+		"INSERT INTO conversations (id, customer_id, state, created_at, waiting_since, last_at, last_seq) VALUES ('kept', 'cu', 'waiting', 1, 1, 1, 1), ('gone', 'cv', 'waiting', 1, 1, 1, 1)",
+		"INSERT INTO messages (conversation, seq, id, sender_kind, sender_id, sender_name, text, at) VALUES ('kept', 1, 'm', 'customer', 'cu', 'V', 'old words', 1), ('gone', 1, 'm', 'customer', 'cv', 'V', 'x 7f3a91c4', 1)",
+	} {
+		if _, err := db.Exec(stmt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := private(t)
+	if err := os.WriteFile(filepath.Join(dir, eraseListName), []byte("gone\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Restore(t.Context(), dir, file, RestoreOptions{})
+	if err != nil || r.Erased != 1 || r.Messages != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if found := traces(t, dir); len(found) > 0 {
+		t.Errorf("%q", found)
+	}
+	s, _ := run(t, Options{Dir: dir})
+	wantHits(t, s, "words", "1:words")
+	if rep, err := CheckFolder(t.Context(), dir); err != nil || rep.Err() != nil {
+		t.Errorf("%+v %v", rep, err)
+	}
+}
