@@ -26,7 +26,7 @@ const (
 	MaxPace       = 100              // times as fast as people
 	newPerSecond  = 15               // connections from one address; a server takes 200 in 10 s
 	newBurst      = 40               // of them at once
-	perAddress    = 100              // customers of one address where there are many
+	perAddress    = 25               // customers of one address where there are many; a server opens 30 conversations an hour for one
 	endWithin     = 60 * time.Second // for the last checks and the goodbyes of a whole run
 	settleWithin  = 15 * time.Second // for what is under way when the writing ends
 )

@@ -210,7 +210,8 @@ func TestRehearsal(t *testing.T) {
 	}
 	sound(t, got.r)
 	c := got.r.Counts
-	if c.Claimed != 2 || c.Answered != 2 || c.Finished != 2 || c.Sent != 14 || c.Replies != 10 || got.r.Timings.Waited.Count != 2 || got.r.Timings.Answered.Count == 0 {
+	// 14 lines of the two stories, and each may wonder twice whether anybody is there.
+	if c.Claimed != 2 || c.Answered != 2 || c.Finished != 2 || c.Sent < 14 || c.Sent > 18 || c.Replies != 10 || got.r.Timings.Waited.Count != 2 || got.r.Timings.Answered.Count == 0 {
 		t.Errorf("%+v, %+v", c, got.r.Timings)
 	}
 	mu.Lock()

@@ -245,10 +245,25 @@ func TestCrowd(t *testing.T) {
 	if !manyLoopbacks {
 		return // nothing is spread here
 	}
-	for every, want := range map[time.Duration]int{0: perAddress, time.Minute: perAddress, 20 * time.Second: perAddress, 10 * time.Second: 75, time.Second: 7} {
+	for every, want := range map[time.Duration]int{0: perAddress, time.Minute: perAddress, 20 * time.Second: perAddress, 10 * time.Second: perAddress, 2 * time.Second: 15, time.Second: 7} {
 		o := Options{Server: "http://localhost:1", Customers: 1, ReconnectEvery: every}
 		if got := o.crowd(); got != want {
 			t.Errorf("every %s: %d, want %d", every, got, want)
+		}
+	}
+}
+
+// All addresses are loopback ones, and differ, wherever a run begins.
+func TestAddresses(t *testing.T) {
+	for _, first := range []uint32{0, 12345, places - 1} {
+		s := &sources{first: first}
+		seen := map[string]bool{}
+		for place := range MaxCustomers {
+			ip := s.address(place)
+			if seen[ip.String()] || !ip.IsLoopback() || ip[13] < 1 || ip[13] > 254 {
+				t.Fatalf("place %d from %d on: %s", place, first, ip)
+			}
+			seen[ip.String()] = true
 		}
 	}
 }
