@@ -204,6 +204,12 @@ func TestFaultKill(t *testing.T) {
 	s := newStage(t, signalingProgram(), nil)
 	n, acked := rounds(8, 200), 0
 	for round := range n {
+		if round%50 == 49 { // another folder: what has lapsed fills the queue
+			if err := s.Term(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+			s = newStage(t, signalingProgram(), nil)
+		}
 		seed := firstSeed() + uint64(round)
 		w := s.play(5, s.invites(2), seed)
 		if err := w.WaitAcked(soon(t), 10); err != nil {

@@ -336,3 +336,32 @@ func parse(t *testing.T, text string) fault.Script {
 	}
 	return s
 }
+
+// TestFaultEverything: random scripts of the network, the disk and the clock together.
+func TestFaultEverything(t *testing.T) {
+	t.Parallel()
+	for i := range rounds(2, 40) {
+		seed := firstSeed() + uint64(i)
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			sc := newScene(t, disk.Options{Model: true}, true)
+			verbs := append([]fault.Verb{fault.Fill, fault.FailSync, fault.SlowSync, fault.ClockJump}, fault.NetworkVerbs...)
+			script := fault.Random(seed, 6*time.Second, 12, verbs...)
+			what := fmt.Sprintf("LOOKALONG_SEED=%d, script %q", seed, script)
+			w := sc.play(6, 2, seed)
+			s := fault.Scene{Proxy: sc.proxy, Clock: sc.clock, Disk: sc.disk, Rand: fault.Rand(seed), Log: t.Logf}
+			if err := s.Run(patience(t), script); err != nil {
+				t.Fatal(err)
+			}
+			dir, before := filepath.Join(t.TempDir(), "cut"), w.Record()
+			if err := sc.disk.Cut(dir, fault.Rand(seed)); err != nil {
+				t.Fatal(err)
+			}
+			if report := check(t, dir, before.Check); len(report.Wrong) > 0 {
+				t.Errorf("%s, and then the power went: %s", what, report)
+			}
+			sc.disk.SlowSync(0)
+			t.Log(sc.done(w, what))
+		})
+	}
+}

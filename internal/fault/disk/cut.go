@@ -22,6 +22,7 @@ type state struct {
 	image   []byte   // as of the last successful sync
 	limbo   []change // of failed syncs: may be on the disk or not, for ever
 	pending []change // since
+	settled int      // how many changes were pending once; syncs of two connections may overlap
 	// before is the file of this name that was deleted, while that deletion may still be undone.
 	before *state
 	gone   bool // deleted; kept only as another's before, or until the deletion is durable
@@ -80,13 +81,24 @@ func (d *Disk) folderSynced(path string) {
 
 func (s *state) changed(c change) { s.pending = append(s.pending, c) }
 
+// now is how many changes there ever were.
+func (s *state) now() int { return s.settled + len(s.pending) }
+
+// take takes those of the first n changes that another sync has not settled meanwhile.
+func (s *state) take(n int) []change {
+	n = max(0, n-s.settled)
+	taken := s.pending[:n]
+	s.pending = append([]change(nil), s.pending[n:]...)
+	s.settled += n
+	return taken
+}
+
 // synced makes the first n changes durable.
 func (s *state) synced(n int) {
-	for _, c := range s.pending[:n] {
+	for _, c := range s.take(n) {
 		s.image = c.apply(s.image)
 		s.settle(c)
 	}
-	s.pending = append([]change(nil), s.pending[n:]...)
 	s.named, s.before = true, nil
 }
 
@@ -105,8 +117,7 @@ func (s *state) settle(by change) {
 
 // lost puts the first n changes into limbo.
 func (s *state) lost(n int) {
-	s.limbo = append(s.limbo, s.pending[:n]...)
-	s.pending = append([]change(nil), s.pending[n:]...)
+	s.limbo = append(s.limbo, s.take(n)...)
 }
 
 func (c change) apply(image []byte) []byte {

@@ -279,9 +279,9 @@ func (f *file) sync(do func() int32) int32 {
 	begin := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	covered := 0 // changes that were there when the sync began
+	covered := 0 // the changes that were there when the sync began
 	if d.model {
-		covered = len(f.state.pending)
+		covered = f.state.now()
 	}
 	code, lies, delay := d.verdict(Sync), d.lies, d.delay
 	d.wait++

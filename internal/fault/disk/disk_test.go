@@ -185,14 +185,14 @@ func TestFailures(t *testing.T) {
 func TestFailedSyncIsLimbo(t *testing.T) {
 	s := &state{named: true, image: []byte("aaaaaa")}
 	s.changed(change{off: 0, data: []byte("bb")})
-	s.lost(1)
+	s.lost(s.now())
 	s.changed(change{off: 4, data: []byte("cc")})
-	s.synced(1)
+	s.synced(s.now())
 	if got, _ := s.after(nil); string(got) != "aaaacc" {
 		t.Errorf("got %q", got)
 	}
 	s.changed(change{off: 0, data: []byte("ddd")})
-	s.synced(1)
+	s.synced(s.now())
 	if got, _ := s.after(nil); string(got) != "dddacc" || len(s.limbo) != 0 {
 		t.Errorf("got %q, %d in limbo", got, len(s.limbo))
 	}
@@ -236,5 +236,21 @@ func TestEventsAndHold(t *testing.T) {
 	}
 	if err := d.Cut(t.TempDir(), nil); err == nil {
 		t.Error("Cut without a model says nothing")
+	}
+}
+
+// TestSyncsOverlap: two connections sync the same file at once, as a checkpoint beside the writer does. The later one
+// has nothing left to settle.
+func TestSyncsOverlap(t *testing.T) {
+	s := &state{named: true, image: []byte("aaaa")}
+	s.changed(change{off: 0, data: []byte("b")})
+	first := s.now()
+	s.changed(change{off: 1, data: []byte("c")})
+	second := s.now()
+	s.changed(change{off: 2, data: []byte("d")})
+	s.synced(second)
+	s.synced(first)
+	if got, _ := s.after(nil); string(got) != "bcaa" || len(s.pending) != 1 {
+		t.Errorf("got %q, %d pending", got, len(s.pending))
 	}
 }
