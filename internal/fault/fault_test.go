@@ -340,7 +340,7 @@ func parse(t *testing.T, text string) fault.Script {
 // TestFaultEverything: random scripts of the network, the disk and the clock together.
 func TestFaultEverything(t *testing.T) {
 	t.Parallel()
-	for i := range rounds(2, 40) {
+	for i := range rounds(1, 40) {
 		seed := firstSeed() + uint64(i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
