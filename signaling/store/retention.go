@@ -113,6 +113,10 @@ func (s *Store) forgetErasures(ctx context.Context) error {
 // Maintenance says what Maintain does. The zero value keeps everything for ever.
 type Maintenance struct {
 	Retention RetentionPolicy
+	// CheckAfter is how long the first check of all data waits: it takes a core for
+	// some seconds a GiB, which a server has better use for while its clients come
+	// back. Zero: not at all.
+	CheckAfter time.Duration
 	// Report gets what an operator should know: damage found or no longer found
 	// (ErrDamaged), an erasure that left copies (ErrRemains), a failing disk. Nil error:
 	// the check found everything whole. Called by one goroutine at a time.
@@ -143,7 +147,11 @@ func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
 	}
 	var check sync.WaitGroup
 	check.Go(func() {
-		repeat(ctx, report, chore{every: checkEvery, do: func(ctx context.Context) error { return s.checkAll(ctx, report) }})
+		repeat(ctx, report, chore{
+			every: checkEvery,
+			do:    func(ctx context.Context) error { return s.checkAll(ctx, report) },
+			next:  time.Now().Add(m.CheckAfter),
+		})
 	})
 	defer check.Wait()
 	repeat(ctx, report,
@@ -165,7 +173,7 @@ type chore struct {
 	next  time.Time
 }
 
-// repeat does each chore at once and then when its time has come, until ctx ends.
+// repeat does each chore when its time has come, at first if it has none, until ctx ends.
 func repeat(ctx context.Context, report func(error), chores ...chore) {
 	for {
 		next := time.Now().Add(checkEvery)

@@ -166,6 +166,9 @@ func (s *Store) indexIdle(ctx context.Context) error {
 	for len(s.queue) == 0 {
 		start := time.Now() // of the work, not of the calendar
 		behind, err := s.indexUpTo(ctx, indexChunk)
+		if errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) {
+			return nil // the store's health says so, and it goes on by itself
+		}
 		if err != nil || !behind {
 			return err
 		}
