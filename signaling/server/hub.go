@@ -47,8 +47,9 @@ type hub struct {
 	customers map[string]*customer
 	agents    map[string]*agent
 	convs     map[string]*conv
-	queue     []*conv    // those that wait, oldest first
-	leases    set[*conv] // claims that lapse unless somebody holds them again
+	queue     []*conv          // those that wait, oldest first
+	open      map[string]*conv // by customer
+	leases    set[*conv]       // claims that lapse unless somebody holds them again
 	closed    set[*conv]
 	loading   map[string][]func(*conv)
 	sessions  map[string]*session
@@ -97,7 +98,7 @@ func newHub(s *store.Store, log *slog.Logger, now func() time.Time, l Limits) *h
 		events: make(chan event, eventsLen), done: make(chan struct{}), reads: make(chan struct{}, maxReads),
 		conns: map[*conn]struct{}{}, customers: map[string]*customer{}, agents: map[string]*agent{}, convs: map[string]*conv{},
 		loading: map[string][]func(*conv){}, sessions: map[string]*session{}, opened: map[string]*rate.Limiter{},
-		leases: set[*conv]{}, closed: set[*conv]{}, moved: set[*customer]{}, left: set[*customer]{}, marked: set[*conv]{},
+		open: map[string]*conv{}, leases: set[*conv]{}, closed: set[*conv]{}, moved: set[*customer]{}, left: set[*customer]{}, marked: set[*conv]{},
 		sending: set[*conn]{}, lastTick: now(), limits: l, all: rate.NewLimiter(rate.Limit(l.GlobalPerSecond), l.GlobalBurst),
 	}
 	s.OnCommit(h.reported)
@@ -166,7 +167,7 @@ func (h *hub) join(c *conn) {
 	h.conns[c] = struct{}{}
 	cu := h.customers[c.customer]
 	if cu == nil {
-		cu = &customer{id: c.customer}
+		cu = &customer{id: c.customer, conv: h.open[c.customer]}
 		h.customers[c.customer] = cu
 	}
 	delete(h.left, cu)

@@ -1,7 +1,7 @@
 package server
 
 // The conversations in use, and the orders over them that would cost a walk over all: the queue, each agent's claims,
-// leases that run, and closed ones to be put away. file and unfile are the only code that writes those; whoever
+// each customer's open one, leases that run, and closed ones to be put away. file and unfile are the only code that writes those; whoever
 // changes a row does it through change.
 
 import (
@@ -36,6 +36,9 @@ func (h *hub) change(v *conv, f func()) {
 }
 
 func (h *hub) file(v *conv) {
+	if v.State != store.Closed {
+		h.open[v.CustomerID] = v
+	}
 	switch v.State {
 	case store.Waiting:
 		i, _ := slices.BinarySearchFunc(h.queue, v, byAge)
@@ -56,6 +59,9 @@ func (h *hub) file(v *conv) {
 }
 
 func (h *hub) unfile(v *conv) {
+	if h.open[v.CustomerID] == v {
+		delete(h.open, v.CustomerID)
+	}
 	if i, found := slices.BinarySearchFunc(h.queue, v, byAge); found && v.State == store.Waiting {
 		h.queue = slices.Delete(h.queue, i, i+1)
 		h.queueDirty = true
