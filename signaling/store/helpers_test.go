@@ -58,6 +58,9 @@ func (c *clock) add(d time.Duration) {
 // run opens a store and runs it until the returned function is called (or the test ends).
 func run(t testing.TB, o Options) (*Store, func()) {
 	t.Helper()
+	if o.StopNewBelow == 0 && o.ReadOnlyBelow == 0 {
+		o.StopNewBelow, o.ReadOnlyBelow = -1, -1 // whatever this machine has left
+	}
 	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -207,7 +207,7 @@ func TestBitFlips(t *testing.T) {
 				}
 			}
 		}
-		if damaged > 0 && !errors.Is(s.Health().Err, ErrDamaged) {
+		if h := s.Health(); h.Err != nil || damaged > 0 && !errors.Is(h.Damage, ErrDamaged) {
 			t.Fatalf("health %+v after %d damaged messages", s.Health(), damaged)
 		}
 		switch {
@@ -254,7 +254,7 @@ func TestDamageStopsOnlyItself(t *testing.T) {
 	}
 	_, err = s.Setting(t.Context(), "c")
 	wantErr(t, err, ErrNotFound)
-	if h := s.Health(); !errors.Is(h.Err, ErrDamaged) {
+	if h := s.Health(); h.Err != nil || !errors.Is(h.Damage, ErrDamaged) {
 		t.Errorf("health %+v", h)
 	}
 }

@@ -20,30 +20,33 @@ func (s *Store) OnCommit(f func(Commit)) { s.onCommit = f }
 
 // Health is how the store is at this moment.
 type Health struct {
-	// Err is nil while all is well. Otherwise its text is one sentence for the
-	// operator, and it wraps ErrFull, ErrReadOnly, ErrBusy or ErrStorage (nothing can
-	// be written now), ErrLowSpace (no new conversations), or ErrDamaged: some row or
-	// page is not what was written. The rest is served, and it stays until a restart.
+	// Err is nil while everything may be written. Otherwise its text is one sentence
+	// for the operator, and it wraps ErrLowSpace (no new conversations), ErrFull,
+	// ErrReadOnly, ErrBusy, ErrStorage, or ErrDamaged: acknowledged messages are gone.
 	Err     error
-	Since   time.Time     // since when Err is of this kind, or since when all is well
+	Since   time.Time     // since when Err is of this kind, or since when it is nil
 	Waiting int           // writes in the queue
 	Oldest  time.Duration // age of the oldest write that is not yet reported; above CommitDeadline: the disk stalls
 	Free    int64         // bytes that the data folder's file system has left; -1: unknown
+	// Damage is the first row or page that was met and is not what was written; it
+	// wraps ErrDamaged and stays until a restart. All that doesn't need it is served.
+	Damage error
 }
 
 // Health may be called from any goroutine; it doesn't touch the disk.
 func (s *Store) Health() Health {
 	h := Health{Waiting: len(s.queue), Free: s.guard.free.Load()}
 	l, f := s.guard.level.Load(), s.fault.Load()
-	switch stuck, damage := s.stuck.Load(), s.damage.Load(); {
+	if damage := s.damage.Load(); damage != nil {
+		h.Damage = damage.err
+	}
+	switch stuck := s.stuck.Load(); {
 	case f.err != nil: // what stops writing comes first
 		h.Err, h.Since = f.err, f.since
 	case l.open != nil:
 		h.Err, h.Since = l.open, l.since
 	case stuck != nil:
 		h.Err, h.Since = stuck.err, stuck.since
-	case damage != nil:
-		h.Err, h.Since = damage.err, damage.since
 	case f.since.After(l.since):
 		h.Since = f.since
 	default:
