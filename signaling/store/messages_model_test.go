@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	flags "flag"
 	"fmt"
 	"testing"
 
@@ -13,6 +14,12 @@ import (
 )
 
 func TestResendModel(t *testing.T) {
+	if f := flags.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // each opens files many times
+		if err := f.Value.Set("25"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Value.Set(f.DefValue) }() // it took the other value too
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := private(t)
 		s, stop := run(t, Options{Dir: dir})
