@@ -193,7 +193,7 @@ func (w *Workload) unsettled() string {
 		p.mu.Lock()
 		for _, s := range p.sent {
 			if s.Seq == 0 && s.Refused == nil {
-				p.mu.Unlock()
+				defer p.mu.Unlock()
 				return fmt.Sprintf("%s still has %q in the outbox", p.name, s.Text)
 			}
 			last[s.Conversation] = max(last[s.Conversation], s.Seq)
@@ -204,7 +204,7 @@ func (w *Workload) unsettled() string {
 		p.mu.Lock()
 		for conv, f := range p.logs {
 			if f.last < last[conv] {
-				p.mu.Unlock()
+				defer p.mu.Unlock()
 				return fmt.Sprintf("%s has seen up to %d of %d in %s", p.name, f.last, last[conv], conv)
 			}
 		}
