@@ -55,7 +55,7 @@ func TestMaintain(t *testing.T) {
 	wantErased(t, s, victim, other, 21)
 }
 
-// TestMaintainReportsDamage: the check in the background tells, and Health too.
+// TestMaintainReportsDamage: the check in the background tells, and so does Health.
 func TestMaintainReportsDamage(t *testing.T) {
 	s, _ := fresh(t)
 	_, c := newConversation(t, s, "k")
@@ -67,7 +67,7 @@ func TestMaintainReportsDamage(t *testing.T) {
 	reports, ended := make(chan error, 100), make(chan error, 1)
 	go func() { ended <- s.Maintain(ctx, Maintenance{Report: func(err error) { reports <- err }}) }()
 	wantErr(t, <-reports, ErrDamaged)
-	wantErr(t, s.Health().Err, ErrDamaged)
+	wantErr(t, s.Health().Damage, ErrDamaged)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
