@@ -24,6 +24,7 @@ func (s *Server) operatorHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz(true))
+	mux.Handle("GET /metrics", s.metrics.handler())
 	return mux
 }
 

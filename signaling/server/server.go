@@ -37,6 +37,7 @@ type Server struct {
 	known    *known
 	conns    *registry
 	stats    *stats
+	metrics  *metrics
 	hub      *hub
 	relay    *relay.Server // nil without UDP
 	splitter *relay.Splitter
@@ -83,6 +84,11 @@ func New(cfg Config) (*Server, error) {
 		CheckOrigin: s.hosts.checkOrigin,
 	}
 	s.hub = newHub(cfg.Store, cfg.Log, now, cfg.Limits)
+	s.metrics = newMetrics(s)
+	cfg.Store.OnCommit(func(c store.Commit) { // the store tells one, and both want to know
+		s.metrics.committed(c)
+		s.hub.reported(c)
+	})
 	s.hub.site, s.hub.ice, s.hub.relays = cfg.SiteName, ice, users
 	s.hub.flags = sessionFlags{relayOnly: cfg.RelayOnly, loopbackOK: cfg.URL == nil}
 	s.hub.spread = s.edge.spread

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -46,4 +47,11 @@ func raise(to *atomic.Int64, n int64) {
 			return
 		}
 	}
+}
+
+// refusals is a copy of the counts by reason.
+func (s *stats) refusals() map[protocol.Code]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.refusal)
 }
