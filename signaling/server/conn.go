@@ -114,6 +114,7 @@ func (c *conn) readLoop(handle func(any)) {
 			switch timeout, isNet := errors.AsType[net.Error](err); {
 			case errors.Is(err, websocket.ErrReadLimit):
 				c.close(protocol.CloseTooLarge, protocol.CodeTooLarge)
+				discard(c.ws, err)
 			case isNet && timeout.Timeout():
 				c.close(protocol.CloseIdle, protocol.CodeIdle)
 			default:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -143,7 +144,16 @@ func goodbye(ws *websocket.Conn, code protocol.CloseCode, why *protocol.UserErro
 	_ = ws.SetReadDeadline(deadline)
 	for {
 		if _, _, err := ws.ReadMessage(); err != nil {
+			discard(ws, err)
 			return
 		}
+	}
+}
+
+// discard reads on after a message that was too large, until the peer closes or the read deadline: unread bytes at the
+// close would reset the connection, and the peer might never see why.
+func discard(ws *websocket.Conn, err error) {
+	if errors.Is(err, websocket.ErrReadLimit) {
+		_, _ = io.Copy(io.Discard, ws.NetConn())
 	}
 }
