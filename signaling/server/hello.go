@@ -195,6 +195,8 @@ func storeError(err error) error {
 		return protocol.Userf(protocol.CodeSession, "Somebody was faster; look again.")
 	case errors.Is(err, store.ErrBusy), errors.Is(err, store.ErrStopped):
 		return &protocol.UserError{Code: protocol.CodeBusy, Text: "The server is busy. It is tried again.", RetryAfterMs: 500}
+	case errors.Is(err, store.ErrLowSpace):
+		return &protocol.UserError{Code: protocol.CodeBusy, Text: "No new conversations can begin right now. It is tried again.", RetryAfterMs: 10_000}
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrReadOnly):
 		return &protocol.UserError{Code: protocol.CodeReadOnly, Text: "Messages can't be saved right now. Yours is kept here and will be sent.", RetryAfterMs: 5000}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -9,13 +9,14 @@ import (
 )
 
 const (
-	eraseSeen  = time.Second // how soon the server notices that a command has erased something
+	checkAfter = 30 * time.Second // the check of all data takes a core that those who come back need
+	eraseSeen  = time.Second      // how soon the server notices that a command has erased something
 	watchAgain = 10 * time.Second
 )
 
 // maintain does the store's chores until ctx ends, and tells the operator what they find.
 func (s *Server) maintain(ctx context.Context) error {
-	return s.store.Maintain(ctx, store.Maintenance{Retention: s.cfg.Retention, Report: func(err error) {
+	return s.store.Maintain(ctx, store.Maintenance{Retention: s.cfg.Retention, CheckAfter: checkAfter, Report: func(err error) {
 		switch {
 		case err == nil:
 			s.damage.Store(nil)

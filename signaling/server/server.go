@@ -100,6 +100,9 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Run(ctx context.Context) error {
 	storeEnds := make(chan error, 1) // the store outlives the others: what they have queued is committed
 	go func() { storeEnds <- s.store.Run(context.WithoutCancel(ctx)) }()
+	if err := s.store.FinishErasures(ctx); err != nil && ctx.Err() == nil { // the store's chores try it again
+		s.cfg.Log.Warn("an erasure that was interrupted is not complete yet", "err", err)
+	}
 	if err := s.hub.load(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = nil // stopped before it had begun
