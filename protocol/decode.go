@@ -29,13 +29,14 @@ func Decode(data []byte, from Sender) (any, error) {
 	}
 	scan := scanner{data: data, keys: make([][]byte, 0, 16)}
 	var head struct{ typ, id []byte }
-	scan.head = func(key, value []byte) {
+	scan.member = func(key []byte, _ int, value []byte) string {
 		switch string(key) {
 		case "type":
 			head.typ = value
 		case "id":
 			head.id = value
 		}
+		return ""
 	}
 	if reason := scan.document(nil); reason != "" {
 		return nil, bad("", "", reason)
@@ -55,7 +56,7 @@ func Decode(data []byte, from Sender) (any, error) {
 			return nil, bad(name, id, "unknown type")
 		}
 		if !json.Valid(data) {
-			return nil, bad("", "", "not JSON")
+			return nil, bad("", "", notJSON)
 		}
 		return Unknown{Type: name}, nil
 	}
@@ -65,23 +66,48 @@ func Decode(data []byte, from Sender) (any, error) {
 	if len(data) > row.Max {
 		return nil, bad(row.Type, id, "larger than "+strconv.Itoa(row.Max)+" bytes")
 	}
-	scan.head, scan.strict = nil, strict || row.Strict
+	v := reflect.New(row.typ).Elem()
+	scan.strict = strict || row.Strict
+	scan.member = func(_ []byte, field int, value []byte) string {
+		if field < 0 {
+			if !json.Valid(value) {
+				return notJSON
+			}
+			return ""
+		}
+		return set(v.Field(field), value)
+	}
 	if reason := scan.document(row.shape); reason != "" {
 		return nil, bad(row.Type, id, reason)
 	}
-	v := reflect.New(row.typ)
-	if err := json.Unmarshal(data, v.Interface()); err != nil {
-		reason := "a field has the wrong type"
-		if _, ok := errors.AsType[*json.SyntaxError](err); ok {
-			reason = "not JSON"
-		}
-		return nil, bad(row.Type, id, reason)
-	}
 	// A peer may be newer and send more, but never a value that is not one of the known: it is shown to people.
-	if reason := row.shape.checkLimits(v.Elem(), scan.strict || from&Peer != 0); reason != "" {
+	if reason := row.shape.checkLimits(v, scan.strict || from&Peer != 0); reason != "" {
 		return nil, bad(row.Type, id, reason)
 	}
-	return v.Elem().Interface(), nil
+	return v.Interface(), nil
+}
+
+const notJSON = "not JSON"
+
+// set reads a scanned value into a field. What is common and plain is read here, everything else by encoding/json.
+func set(v reflect.Value, value []byte) string {
+	switch {
+	case v.Kind() == reflect.String && value[0] == '"' && bytes.IndexByte(value, '\\') < 0:
+		v.SetString(string(value[1 : len(value)-1]))
+		return ""
+	case v.Kind() == reflect.Bool && string(value) == "true":
+		v.SetBool(true)
+		return ""
+	case v.Kind() == reflect.Bool && string(value) == "false":
+		return ""
+	}
+	if err := json.Unmarshal(value, v.Addr().Interface()); err != nil {
+		if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return notJSON
+		}
+		return "a field has the wrong type"
+	}
+	return ""
 }
 
 // stringOf reads a scanned value that should be a string; "" if it is not one.

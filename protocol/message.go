@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"sync"
 )
 
 // MaxMessageBytes is the size limit of one signaling message (security.md 4: SDP is at most 16 KiB).
@@ -164,11 +165,23 @@ func Encode(msg any) []byte {
 	v := reflect.New(reflect.TypeOf(msg)).Elem()
 	v.Set(reflect.ValueOf(msg))
 	v.Field(0).SetString(row.Type)
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // never put into HTML; < would become six bytes
-	if err := enc.Encode(v.Interface()); err != nil {
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.out.Reset()
+	if err := e.Encode(v.Addr().Interface()); err != nil {
 		panic(fmt.Sprintf("protocol: encode %s: %v", row.Type, err))
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	return bytes.Clone(bytes.TrimSuffix(e.out.Bytes(), []byte("\n")))
 }
+
+type encoder struct {
+	*json.Encoder
+	out bytes.Buffer
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.Encoder = json.NewEncoder(&e.out)
+	e.SetEscapeHTML(false) // never put into HTML; < would become six bytes
+	return e
+}}

@@ -229,8 +229,17 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if !json.Valid(data) {
+			t.Fatalf("accepted what is no JSON: %q", data)
+		}
 		if _, ok := msg.(protocol.Unknown); ok {
 			return
+		}
+		if from&(protocol.Customer|protocol.Agent|protocol.ViewerPage) != 0 { // all keys are known: encoding/json must see the same
+			plain := reflect.New(reflect.TypeOf(msg))
+			if err := json.Unmarshal(data, plain.Interface()); err != nil || !reflect.DeepEqual(plain.Elem().Interface(), msg) {
+				t.Fatalf("%q is %+v, encoding/json reads %+v (%v)", data, msg, plain.Elem().Interface(), err)
+			}
 		}
 		again, err := protocol.Decode(protocol.Encode(msg), from)
 		if err != nil {

@@ -13,13 +13,14 @@ const (
 
 // scanner looks at the shape of one JSON value, which encoding/json alone does not check: it keeps the last of
 // duplicate keys, ignores the case of keys and knows no required ones. Whether numbers, words and escapes are well
-// formed is left to encoding/json.
+// formed is left to whoever reads the values.
 type scanner struct {
 	data []byte
 	at   int
 	keys [][]byte // of the objects that are open, one after the other
-	// head is called for each key of the outermost object with its value's bytes.
-	head func(key, value []byte)
+	// member is called for each member of the outermost object: its key, the index of its field or -1, its value's
+	// bytes. The answer is what is wrong with it.
+	member func(key []byte, field int, value []byte) string
 	// strict makes an unknown key, and a missing one of an inner object, an error.
 	strict bool
 }
@@ -29,7 +30,7 @@ func (s *scanner) document(sh *shape) string {
 	s.at = 0
 	s.space()
 	if s.at >= len(s.data) {
-		return "not JSON"
+		return notJSON
 	}
 	if s.data[s.at] != '{' {
 		return "not an object"
@@ -70,7 +71,7 @@ func (s *scanner) value(sh *shape, depth int) string {
 	}
 	s.space()
 	if s.at >= len(s.data) {
-		return "not JSON"
+		return notJSON
 	}
 	switch s.data[s.at] {
 	case '{':
@@ -80,7 +81,7 @@ func (s *scanner) value(sh *shape, depth int) string {
 	case '"':
 		_, ok := s.str()
 		if !ok {
-			return "not JSON"
+			return notJSON
 		}
 		return ""
 	}
@@ -89,7 +90,7 @@ func (s *scanner) value(sh *shape, depth int) string {
 		s.at++
 	}
 	if s.at == start {
-		return "not JSON"
+		return notJSON
 	}
 	return ""
 }
@@ -107,7 +108,7 @@ func (s *scanner) list(sh *shape, depth int) string {
 			return ""
 		}
 		if !s.take(',') {
-			return "not JSON"
+			return notJSON
 		}
 	}
 }
@@ -121,11 +122,11 @@ func (s *scanner) object(sh *shape, depth int) string {
 			s.space()
 			key, ok := s.str()
 			if !ok || !s.take(':') {
-				return "not JSON"
+				return notJSON
 			}
 			if bytes.IndexByte(key, '\\') >= 0 {
 				if key, ok = unescape(key); !ok {
-					return "not JSON"
+					return notJSON
 				}
 			}
 			for _, other := range s.keys[first:] {
@@ -138,26 +139,28 @@ func (s *scanner) object(sh *shape, depth int) string {
 			}
 			s.keys = append(s.keys, key)
 			var inner *shape
+			field := -1
 			if sh != nil {
-				i := sh.find(key)
-				if i >= 0 {
-					inner = sh.fields[i].keys
+				if field = sh.find(key); field >= 0 {
+					inner = sh.fields[field].keys
 				}
-				unknown = unknown || i < 0
+				unknown = unknown || field < 0
 			}
 			s.space()
 			start := s.at
 			if reason := s.value(inner, depth+1); reason != "" {
 				return reason
 			}
-			if depth == 1 && s.head != nil {
-				s.head(key, s.data[start:s.at])
+			if depth == 1 && s.member != nil {
+				if reason := s.member(key, field, s.data[start:s.at]); reason != "" {
+					return reason
+				}
 			}
 			if s.take('}') {
 				break
 			}
 			if !s.take(',') {
-				return "not JSON"
+				return notJSON
 			}
 		}
 	}
@@ -198,6 +201,10 @@ func (s *scanner) str() ([]byte, bool) {
 			return s.data[start : s.at-1], true
 		case '\\':
 			s.at++
+		default:
+			if s.data[s.at] < ' ' {
+				return nil, false
+			}
 		}
 		s.at++
 	}
