@@ -110,7 +110,6 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	s.phase = running
 	s.mu.Unlock()
-	defer s.release()
 
 	w, err := newWriter(s.path, s.writeDB, s.guard)
 	s.writeDB = nil // the writer closes it
@@ -119,13 +118,20 @@ func (s *Store) Run(ctx context.Context) error {
 		for len(s.queue) > 0 {
 			(<-s.queue).done(err)
 		}
+		s.release()
 		return err
 	}
-	defer func() {
-		s.closeReaders()
-		w.close()
-	}()
+	s.work(ctx, w)
+	// Nothing here is deferred: a panic inside SQLite holds locks that closing waits for, and it has to end the
+	// process, so that a new one starts on what is on the disk.
+	s.closeReaders()
+	w.close()
+	s.release()
+	return nil
+}
 
+// work is the loop.
+func (s *Store) work(ctx context.Context, w *writer) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	batch, commits := make([]op, 0, s.batch), int64(0)
@@ -150,9 +156,11 @@ func (s *Store) Run(ctx context.Context) error {
 			}
 			continue
 		case <-ctx.Done():
-			return s.drain(w, batch)
+			s.drain(w, batch)
+			return
 		case <-s.stop:
-			return s.drain(w, batch)
+			s.drain(w, batch)
+			return
 		}
 		s.commit(w, s.fill(batch))
 	}
@@ -182,11 +190,11 @@ func (s *Store) refuse() {
 	s.mu.Unlock()
 }
 
-func (s *Store) drain(w *writer, batch []op) error {
+func (s *Store) drain(w *writer, batch []op) {
 	s.refuse()
 	for {
 		if batch = s.fill(batch[:0]); len(batch) == 0 {
-			return nil
+			return
 		}
 		s.commit(w, batch)
 	}
