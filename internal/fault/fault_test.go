@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -234,7 +235,11 @@ func TestFaultFailingSync(t *testing.T) {
 			t.Fatalf("LOOKALONG_SEED=%d, round %d: %s", seed, round, report)
 		}
 	}
-	t.Log(sc.done(w, "after failing syncs"))
+	report := sc.done(w, "after failing syncs")
+	if report.Refused > 0 { // what became of it is unknown, so a no for good would be a lie
+		t.Errorf("refused for good: %s", report)
+	}
+	t.Log(report)
 }
 
 // TestFaultDiskFull: SQLite meets a full disk. Clients hear the sentence of F03 and keep their messages; once there is
@@ -340,8 +345,14 @@ func parse(t *testing.T, text string) fault.Script {
 // TestFaultEverything: random scripts of the network, the disk and the clock together.
 func TestFaultEverything(t *testing.T) {
 	t.Parallel()
-	for i := range rounds(1, 40) {
-		seed := firstSeed() + uint64(i)
+	seeds := []uint64{1, 9, 11} // 9 and 11 once had messages refused that were stored
+	if os.Getenv("LOOKALONG_SEED") != "" || rounds(len(seeds), 40) != len(seeds) {
+		seeds = nil
+		for i := range rounds(1, 40) {
+			seeds = append(seeds, firstSeed()+uint64(i))
+		}
+	}
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			sc := newScene(t, disk.Options{Model: true}, true)

@@ -173,7 +173,8 @@ func (s *Server) identifyAgent(ctx context.Context, pub []byte, proof protocol.H
 	return identity{agent: agent.ID, device: device.ID, name: agent.Name, role: string(agent.Role), generation: agent.Generation}, nil
 }
 
-// storeError turns the store's errors into what a person is told; others stay what they are.
+// storeError turns the store's errors into what a person is told; others stay what they are. What the disk did is never
+// final: the client keeps what it has sent and sends it again with the same id, which is stored once in any case.
 func storeError(err error) error {
 	var taken *store.TakenError
 	switch {
@@ -201,6 +202,10 @@ func storeError(err error) error {
 		return &protocol.UserError{Code: protocol.CodeReadOnly, Text: "Messages can't be saved right now. Yours is kept here and will be sent.", RetryAfterMs: 5000}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &protocol.UserError{Code: protocol.CodeRetry, Text: "Saving takes long. It is tried again.", RetryAfterMs: 1000}
+	case errors.Is(err, store.ErrStorage): // whether it was written is unknown, so it must not be a final no; see storeWatch for the operator
+		return &protocol.UserError{Code: protocol.CodeRetry, Text: "The server's disk failed for a moment. It is tried again.", RetryAfterMs: 1000}
+	case errors.Is(err, store.ErrDamaged): // as above; a restored backup takes what clients have kept
+		return &protocol.UserError{Code: protocol.CodeReadOnly, Text: "Part of the data on the server is damaged. What you write is kept here and will be sent.", RetryAfterMs: 10_000}
 	}
 	return err
 }

@@ -91,11 +91,11 @@ func (h *hub) missedIfNobody(v *conv) {
 	v.Missed = true
 	err := h.store.SetMissed(v.ID, true, func(_ struct{}, err error) {
 		if err != nil {
-			h.log.Warn("missed flag not stored", "err", err)
+			h.notStored("missed flag not stored", err)
 		}
 	})
 	if err != nil {
-		h.log.Warn("missed flag not stored", "err", err)
+		h.notStored("missed flag not stored", err)
 	}
 }
 

@@ -330,11 +330,11 @@ func (h *hub) report(s *session, m protocol.SessionReport) {
 	u := store.SessionUpdate{From: []store.SessionState{store.Connecting, store.Connected, store.Reconnecting}, To: to, Path: &m.Path}
 	err := h.store.UpdateSession(s.row.ID, u, func(_ store.Session, err error) {
 		if err != nil && !errors.Is(err, store.ErrConflict) {
-			h.log.Warn("session state not stored", "session", s.row.ID, "err", err)
+			h.notStored("session state not stored", err, "session", s.row.ID)
 		}
 	})
 	if err != nil {
-		h.log.Warn("session state not stored", "session", s.row.ID, "err", err)
+		h.notStored("session state not stored", err, "session", s.row.ID)
 	}
 	h.tellSession(s, nil)
 }
@@ -379,11 +379,11 @@ func (h *hub) storeEnd(id, reason string) {
 	u := store.SessionUpdate{From: []store.SessionState{store.Requested, store.Connecting, store.Connected, store.Reconnecting}, To: store.Ended, Reason: &reason}
 	err := h.store.UpdateSession(id, u, func(_ store.Session, err error) {
 		if err != nil && !errors.Is(err, store.ErrConflict) {
-			h.log.Warn("session end not stored", "session", id, "err", err)
+			h.notStored("session end not stored", err, "session", id)
 		}
 	})
 	if err != nil {
-		h.log.Warn("session end not stored", "session", id, "err", err)
+		h.notStored("session end not stored", err, "session", id)
 	}
 }
 

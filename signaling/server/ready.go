@@ -62,6 +62,8 @@ func (s *Server) readiness(ctx context.Context) readiness {
 	}
 	if damage := s.damage.Load(); damage != nil {
 		note("damage", *damage)
+	} else if h := s.store.Health(); h.Damage != nil { // met before the check came to it
+		note("damage", h.Damage.Error())
 	}
 	switch {
 	case s.relay == nil:

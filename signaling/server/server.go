@@ -38,6 +38,7 @@ type Server struct {
 	conns    *registry
 	stats    *stats
 	metrics  *metrics
+	watched  *storeWatch
 	hub      *hub
 	relay    *relay.Server // nil without UDP
 	splitter *relay.Splitter
@@ -85,8 +86,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.hub = newHub(cfg.Store, cfg.Log, now, cfg.Limits)
 	s.metrics = newMetrics(s)
-	cfg.Store.OnCommit(func(c store.Commit) { // the store tells one, and both want to know
+	s.watched = newStoreWatch(cfg.Log, now)
+	cfg.Store.OnCommit(func(c store.Commit) { // the store tells one, and all three want to know
 		s.metrics.committed(c)
+		s.watched.committed(c)
 		s.hub.reported(c)
 	})
 	s.hub.site, s.hub.ice, s.hub.relays = cfg.SiteName, ice, users
@@ -142,6 +145,7 @@ func (s *Server) serve(ctx context.Context) error {
 	g.Go(func() error { s.tidy(work); return nil })
 	g.Go(func() error { return s.maintain(work) })
 	g.Go(func() error { return s.watchErased(work) })
+	g.Go(func() error { s.watchStore(work); return nil })
 	s.cfg.Notify("READY=1")
 	g.Go(func() error {
 		select {

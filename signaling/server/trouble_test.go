@@ -1,0 +1,89 @@
+package server_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lookalong/lookalong/internal/fault/disk"
+	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/server"
+	. "github.com/lookalong/lookalong/signaling/servertest"
+	"github.com/lookalong/lookalong/signaling/store"
+)
+
+// onDisk is a server on a disk that can be hurt, and its data folder.
+func onDisk(t *testing.T) (*Server, *disk.Disk, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	d := disk.New(disk.Options{Dir: filepath.Dir(dir)})
+	t.Cleanup(d.Close)
+	s := NewWith(t, func(c *server.Config) {
+		c.Store.Close() // that of servertest's own folder, which is on another disk
+		var err error
+		if c.Store, err = store.Open(context.Background(), store.Options{Dir: dir, StopNewBelow: -1, ReadOnlyBelow: -1}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", s.Log)
+		}
+	})
+	return s, d, dir
+}
+
+// until waits for a condition that has to come.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// TestAnErrorOfTheDiskIsNoFinalNo: whether a message was written is unknown then, so the client is asked to send it
+// again. A disk that fails now and then is one trouble in the operator's log.
+func TestAnErrorOfTheDiskIsNoFinalNo(t *testing.T) {
+	s, d, _ := onDisk(t)
+	c := s.Customer(NewCustomerKey())
+	conv := c.Conversation().Conversation
+	c.Say(conv, "before")
+	for i, op := range []disk.Op{disk.Sync, disk.Write, disk.Sync} {
+		m := protocol.ChatSend{ID: c.ID(), Conversation: conv, Text: "kept"}
+		d.Fail(op, 1, map[disk.Op]disk.Code{disk.Sync: disk.IOSync, disk.Write: disk.IOWrite}[op])
+		c.Send(m)
+		e := c.WantError(m.ID, protocol.CodeRetry)
+		if e.RetryAfterMs <= 0 {
+			t.Errorf("no time is named: %+v", e)
+		}
+		for stored := false; !stored; {
+			time.Sleep(time.Duration(e.RetryAfterMs) * time.Millisecond) // as it says
+			c.Send(m)
+			switch a := Want(c, func(m2 any) bool { return answers(m2, m.ID) }).(type) {
+			case protocol.Ack:
+				if stored = true; a.Seq != int64(i+2) {
+					t.Errorf("stored as %d", a.Seq)
+				}
+			case protocol.Error:
+				e = a
+			}
+		}
+	}
+	if n := strings.Count(s.Log.String(), "the store is in trouble"); n != 1 {
+		t.Errorf("the operator was told %d times", n)
+	}
+}
+
+func answers(msg any, id protocol.RequestID) bool {
+	switch m := msg.(type) {
+	case protocol.Ack:
+		return m.ID == id
+	case protocol.Error:
+		return m.ID == id
+	}
+	return false
+}
