@@ -8,6 +8,9 @@ import (
 	"github.com/lookalong/lookalong/signaling/store"
 )
 
+// storeAgain is when the hub writes again what the store could not take.
+const storeAgain = 5 * time.Second
+
 // hold keeps the claim alive while c is open.
 func (h *hub) hold(v *conv, c *conn) {
 	v.holders.add(c)
@@ -34,18 +37,40 @@ func (h *hub) lapse(v *conv, after time.Duration) {
 
 func (h *hub) setLapse(v *conv, at *time.Time) {
 	h.change(v, func() { v.LapsesAt = at })
-	err := h.store.SetLapse(v.ID, v.ClaimedBy, at, func(_ store.Conversation, err error) {
+	h.storeLapse(v, v.ClaimedBy, at)
+}
+
+// storeLapse writes the lease, and again until it is stored or no longer what counts: a restart goes by what is
+// stored, and an old end of a lease would let a claim that is held lapse at once.
+func (h *hub) storeLapse(v *conv, agent string, at *time.Time) {
+	failed := func(err error) {
+		h.notStored("lease not stored", err, "conversation", v.ID)
+		if trouble(err) == nil {
+			return // the claim is another one by now
+		}
+		h.later(func(h *hub) {
+			if h.convs[v.ID] == v && v.State == store.Claimed && v.ClaimedBy == agent && v.LapsesAt == at {
+				h.storeLapse(v, agent, at)
+			}
+		})
+	}
+	err := h.store.SetLapse(v.ID, agent, at, func(_ store.Conversation, err error) {
 		if err != nil {
-			h.log.Warn("lease not stored", "err", err)
+			h.after(func(*hub) { failed(err) })
 		}
 	})
 	if err != nil {
-		h.log.Warn("lease not stored", "err", err)
+		failed(err)
 	}
 }
 
+// later runs ev after a pause: what a disk in trouble did not take is not pressed on it at every tick.
+func (h *hub) later(ev event) {
+	time.AfterFunc(storeAgain, func() { h.post(ev) }) // in vain once the hub has ended
+}
+
 // expireClaims puts lapsed claims back into the queue. The hub's verdict counts, whatever became of an earlier write of
-// the lease; what could not be written is tried again at the next tick.
+// the lease; what could not be written is tried again after a pause.
 func (h *hub) expireClaims(now time.Time) {
 	if h.claiming > 0 {
 		return // one of them may be taken again: its commit is reported first
@@ -55,19 +80,22 @@ func (h *hub) expireClaims(now time.Time) {
 			continue
 		}
 		v.expiring = true
+		failed := func(err error) {
+			h.notStored("claim did not lapse", err, "conversation", v.ID)
+			h.later(func(*hub) { v.expiring = false })
+		}
 		err := h.store.Release(v.ID, v.ClaimedBy, func(row store.Conversation, err error) {
 			h.after(func(h *hub) {
-				v.expiring = false
 				if err != nil {
-					h.log.Warn("claim did not lapse", "err", err)
+					failed(err)
 					return
 				}
+				v.expiring = false
 				h.unclaimed(v, row)
 			})
 		})
 		if err != nil {
-			v.expiring = false
-			h.log.Warn("claim did not lapse", "err", err)
+			failed(err)
 		}
 	}
 }
@@ -76,7 +104,7 @@ func (h *hub) expireClaims(now time.Time) {
 func (h *hub) closeSilent(now time.Time) {
 	err := h.store.CloseSilent(now, func(rows []store.Conversation, err error) {
 		if err != nil {
-			h.log.Warn("silent conversations not closed", "err", err)
+			h.notStored("silent conversations not closed", err)
 			return
 		}
 		for _, row := range rows {
@@ -88,6 +116,6 @@ func (h *hub) closeSilent(now time.Time) {
 		}
 	})
 	if err != nil {
-		h.log.Warn("silent conversations not closed", "err", err)
+		h.notStored("silent conversations not closed", err)
 	}
 }
