@@ -40,7 +40,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"a hole":              {"DELETE FROM messages WHERE seq BETWEEN 7 AND 9", "messages 7 to 9 are missing"},
 		"the end":             {"DELETE FROM messages WHERE seq > 28", "messages 29 to 30 are missing"},
 		"all":                 {"DELETE FROM messages", "messages 1 to 30 are missing"},
-		"a wrong last number": {"UPDATE conversations SET last_seq = 29", "message 30 is past the last one"},
+		"a wrong last number": {"UPDATE conversations SET last_seq = 31", "messages 31 to 31 are missing"},
 		"a mark":              {"UPDATE marks SET received = 31", "a mark is past"},
 		"a lost customer":     {"PRAGMA foreign_keys = OFF; DELETE FROM customers", "has no row in customers"},
 		"the search":          {"UPDATE search SET tokens = 'other' WHERE rowid = 7 * 256", "is not in the search as it is"},

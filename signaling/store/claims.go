@@ -111,10 +111,18 @@ func (s *Store) SetLapse(id, agent string, at *time.Time, done func(Conversation
 	return submitAlways(s, func(t *tx) (Conversation, error) { return t.lapse(id, agent, at) }, done)
 }
 
+// caughtUp counts in open conversations the messages that the last run, if it was
+// killed, did not.
+const caughtUp = `UPDATE conversations SET last_at = ` + lastAt + `, last_seq = ` + lastSeq + `
+	WHERE state <> 'closed' AND ` + lastSeq + ` > last_seq`
+
 // ServerStarted gives the claims that connections of the server's last run held
 // RestartLapse to be taken up again. It returns how many there were.
 func (s *Store) ServerStarted(now time.Time, done func(int64, error)) error {
 	return submitAlways(s, func(t *tx) (int64, error) {
+		if _, err := t.exec(caughtUp); err != nil {
+			return 0, err
+		}
 		return t.exec("UPDATE conversations SET lapses_at = ? WHERE state = 'claimed' AND lapses_at IS NULL",
 			now.Add(RestartLapse).UnixMilli())
 	}, done)

@@ -163,7 +163,10 @@ func TestQueueOrder(t *testing.T) {
 	if _, err := say(t, s, fromCustomer(list[2], "m")); err != nil {
 		t.Fatal(err)
 	}
-	list, err = s.Recent(t.Context(), 3)
+	until(t, "the row counts the message", func() bool {
+		list, err = s.Recent(t.Context(), 3)
+		return err != nil || list[0].ID == ids[3]
+	})
 	check("recent", list, err, ids[3], ids[4], ids[2])
 }
 

@@ -40,7 +40,21 @@ type Conversation struct {
 const conversationList = `id, customer_id, state, missed, created_at, waiting_since, closed_at,
 	last_at, last_seq, claimed_by, claimed_at, lapses_at`
 
-const conversationColumns = "SELECT " + conversationList + " FROM conversations "
+// lastSeq and lastAt are a conversation's, whatever its row says: the row may be
+// behind its messages, see writer.catchUp.
+const (
+	lastSeq = `COALESCE((SELECT max(m.seq) FROM messages AS m
+		WHERE m.conversation_num = conversations.num AND m.seq > conversations.last_seq), last_seq)`
+	lastAt = `COALESCE((SELECT max(m.at) FROM messages AS m
+		WHERE m.conversation_num = conversations.num AND m.seq > conversations.last_seq AND m.sender_kind <> 'system'), last_at)`
+)
+
+// conversationFields are those of conversationList, for a SELECT: a statement that
+// changes the row brings it up to date first.
+const conversationFields = `id, customer_id, state, missed, created_at, waiting_since, closed_at,
+	` + lastAt + ", " + lastSeq + ", claimed_by, claimed_at, lapses_at"
+
+const conversationColumns = "SELECT " + conversationFields + " FROM conversations "
 
 func scanConversation(rows *sql.Rows) (Conversation, error) { return scanConversationAnd(rows) }
 
@@ -153,7 +167,8 @@ func (s *Store) ByAgent(ctx context.Context, agent string) ([]Conversation, erro
 		conversationColumns+"WHERE state = 'claimed' AND claimed_by = ? ORDER BY claimed_at, id", agent)
 }
 
-// Recent returns up to limit conversations in any state, the one with the latest message first.
+// Recent returns up to limit conversations in any state, the one with the latest
+// message first, as it was at most a second ago.
 func (s *Store) Recent(ctx context.Context, limit int) ([]Conversation, error) {
 	return list(s.reader(ctx), scanConversation, conversationColumns+"ORDER BY last_at DESC, id LIMIT ?", limit)
 }
@@ -196,8 +211,9 @@ func (s *Store) CloseConversation(id string, by Actor, done func(Conversation, e
 	}, done)
 }
 
-// closing is the one way into the closed state; its parameter is the time.
-const closing = `UPDATE conversations SET state = 'closed', closed_at = ?, missed = 0,
+// closing is the one way into the closed state; its parameter is the time. A closed
+// row is never behind: its messages may be removed, and its numbers must go on.
+const closing = `UPDATE conversations SET state = 'closed', closed_at = ?, missed = 0, last_seq = ` + lastSeq + `,
 	claimed_by = NULL, claimed_at = NULL, lapses_at = NULL `
 
 // CloseSilent closes what is claimed and had no message, and no new claim, for

@@ -58,7 +58,8 @@ func (s *Store) Overviews(ctx context.Context) ([]Overview, error) {
 		}
 		return nil // a damaged row must not keep the server from starting
 	}, `SELECT c.id, m.seq, m.id, m.sender_kind, m.sender_id, m.sender_name, m.text, m.at, m.sum
-		FROM conversations AS c JOIN messages AS m ON m.conversation_num = c.num AND m.seq = c.last_seq
+		FROM conversations AS c JOIN messages AS m ON m.conversation_num = c.num
+			AND m.seq = (SELECT max(seq) FROM messages WHERE conversation_num = c.num)
 		WHERE c.state <> 'closed'`)
 	return out, err
 }

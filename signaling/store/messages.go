@@ -113,17 +113,14 @@ func (t *tx) append(m Append, now time.Time) (Appended, error) {
 	if m.SenderKind == KindSystem {
 		last = c.LastAt
 	}
-	if _, err := t.w.exec(advance, row.Seq, last.UnixMilli(), c.num); err != nil {
-		return Appended{}, lost(err) // half of the op is written, and no savepoint is open
-	}
+	t.w.behind[c.ID] = struct{}{}
 	c.LastSeq, c.LastAt = row.Seq, last
 	t.w.touched = append(t.w.touched, c)
 	return Appended{Seq: row.Seq, At: now, Reopened: reopen}, nil
 }
 
 // insertMessage stores a new message. A known one (conversation, sender, id)
-// changes no row. Neither it nor advance needs a savepoint: the first is one
-// statement, and should the second fail, the whole batch is undone.
+// changes no row. It needs no savepoint: it is one statement.
 const insertMessage = `INSERT INTO messages (conversation_num, seq, at, sum, once, id, sender_kind, sender_id, sender_name, text)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation_num, once) DO NOTHING`
 

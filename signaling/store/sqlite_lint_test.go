@@ -96,25 +96,26 @@ func TestLintFinds(t *testing.T) {
 func TestPlans(t *testing.T) {
 	s, _ := fresh(t)
 	for name, text := range map[string]string{
-		"a page of messages":     messageColumns + inConversation + "AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-		"a resend":               messageColumns + "WHERE conversation_num = ? AND once = ?",
-		"an append":              advance,
-		"the writer's row":       "SELECT " + conversationList + ", num FROM conversations WHERE id = ?",
-		"the next number":        "SELECT " + nextConversation,
-		"the last audit entry":   lastAudit,
-		"the audit log":          auditAll,
-		"one audit log":          auditOne,
-		"the start":              "UPDATE conversations SET lapses_at = ? WHERE state = 'claimed' AND lapses_at IS NULL",
-		"the queue":              conversationColumns + "WHERE state = 'waiting' ORDER BY waiting_since, id",
-		"what an agent holds":    conversationColumns + "WHERE state = 'claimed' AND claimed_by = ? ORDER BY claimed_at, id",
-		"what is open":           conversationColumns + "WHERE state <> 'closed'",
-		"live sessions":          sessionColumns + "WHERE state <> 'ended' ORDER BY created_at, id",
-		"the silent":             closing + silent,
-		"the latest":             conversationColumns + "ORDER BY last_at DESC, id LIMIT ?",
-		"a customer's":           conversationColumns + "WHERE customer_id = ? AND (state <> 'closed' OR closed_at >= ?)",
-		"a relay's request":      sessionColumns + "WHERE relay_user = ? AND state <> 'ended'",
-		"marks":                  markColumns,
-		"the version at opening": "SELECT coalesce(max(number), 0) FROM migrations",
+		"a page of messages":       messageColumns + inConversation + "AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+		"a resend":                 messageColumns + "WHERE conversation_num = ? AND once = ?",
+		"an append":                advance,
+		"the writer's row":         "SELECT " + conversationFields + ", num FROM conversations WHERE id = ?",
+		"the next number":          "SELECT " + nextConversation,
+		"the last audit entry":     lastAudit,
+		"the audit log":            auditAll,
+		"one audit log":            auditOne,
+		"the start":                "UPDATE conversations SET lapses_at = ? WHERE state = 'claimed' AND lapses_at IS NULL",
+		"what a crash left behind": caughtUp,
+		"the queue":                conversationColumns + "WHERE state = 'waiting' ORDER BY waiting_since, id",
+		"what an agent holds":      conversationColumns + "WHERE state = 'claimed' AND claimed_by = ? ORDER BY claimed_at, id",
+		"what is open":             conversationColumns + "WHERE state <> 'closed'",
+		"live sessions":            sessionColumns + "WHERE state <> 'ended' ORDER BY created_at, id",
+		"the silent":               closing + silent,
+		"the latest":               conversationColumns + "ORDER BY last_at DESC, id LIMIT ?",
+		"a customer's":             conversationColumns + "WHERE customer_id = ? AND (state <> 'closed' OR closed_at >= ?)",
+		"a relay's request":        sessionColumns + "WHERE relay_user = ? AND state <> 'ended'",
+		"marks":                    markColumns,
+		"the version at opening":   "SELECT coalesce(max(number), 0) FROM migrations",
 	} {
 		rows, err := s.readDB.Query("EXPLAIN QUERY PLAN "+text, make([]any, strings.Count(text, "?"))...)
 		if err != nil {
@@ -133,7 +134,7 @@ func TestPlans(t *testing.T) {
 				t.Errorf("%s: %s", name, strings.Join(plan, "; "))
 				break
 			}
-			if name == "the silent" && !strings.Contains(step, "conversations_claimed") {
+			if name == "the silent" && strings.Contains(step, "conversations") && !strings.Contains(step, "conversations_claimed") {
 				t.Errorf("%s: %s", name, step)
 			}
 		}

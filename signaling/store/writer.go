@@ -154,6 +154,10 @@ func (s *Store) work(ctx context.Context, w *writer) {
 				batch = append(batch[:0], probe)
 				break
 			}
+			if len(w.behind) > 0 {
+				batch = append(batch[:0], catchUpNow(w))
+				break
+			}
 			continue
 		case <-ctx.Done():
 			s.drain(w, batch)
@@ -194,6 +198,9 @@ func (s *Store) drain(w *writer, batch []op) {
 	s.refuse()
 	for {
 		if batch = s.fill(batch[:0]); len(batch) == 0 {
+			if len(w.behind) > 0 {
+				s.commit(w, append(batch, catchUpNow(w))) // others read the file too; should it fail, the next start does it
+			}
 			return
 		}
 		s.commit(w, batch)

@@ -45,7 +45,7 @@ func (w *writer) recover() error {
 func (w *writer) compare() error {
 	t := tx{w: w}
 	for id, seq := range w.acked {
-		found, err := list(t.query, scanOne[int64], "SELECT last_seq FROM conversations WHERE id = ?", id)
+		found, err := list(t.query, scanOne[int64], "SELECT "+lastSeq+" FROM conversations WHERE id = ?", id)
 		if err != nil {
 			return err
 		}
@@ -70,6 +70,11 @@ func (w *writer) settle(committed bool) {
 		for _, c := range w.touched {
 			w.acked[c.ID] = c.LastSeq
 		}
+	}
+	if committed {
+		w.caught = w.caught[:0]
+	} else {
+		w.undone()
 	}
 	clear(w.touched) // keeps nothing alive
 	w.touched = w.touched[:0]

@@ -16,13 +16,15 @@ type writer struct {
 	guard      *guard
 	checkpoint *checkpointer
 	stmts      map[string]*statement
-	live       map[string]*live // by conversation id; see writer_live.go
-	touched    []*live          // given a message in this transaction
-	acked      map[string]int64 // by conversation id: the last sequence number acknowledged; see writer_recover.go
-	version    int64            // what foreign gave at the last batch
-	rows       int64            // changed since the last batch was reported
-	suspect    bool             // the connection met an error after which it must be opened anew
-	lost       error            // what was acknowledged is gone: nothing is written any more
+	live       map[string]*live    // by conversation id; see writer_live.go
+	touched    []*live             // given a message in this transaction
+	behind     map[string]struct{} // by conversation id: messages which its row does not count; see catchUp
+	caught     []string            // taken from behind in this transaction
+	acked      map[string]int64    // by conversation id: the last sequence number acknowledged; see writer_recover.go
+	version    int64               // what foreign gave at the last batch
+	rows       int64               // changed since the last batch was reported
+	suspect    bool                // the connection met an error after which it must be opened anew
+	lost       error               // what was acknowledged is gone: nothing is written any more
 }
 
 type statement struct {
@@ -32,7 +34,7 @@ type statement struct {
 }
 
 func newWriter(path string, db *sql.DB, g *guard) (*writer, error) {
-	w := &writer{path: path, db: db, guard: g, stmts: map[string]*statement{}, live: map[string]*live{}, acked: map[string]int64{}}
+	w := &writer{path: path, db: db, guard: g, stmts: map[string]*statement{}, live: map[string]*live{}, behind: map[string]struct{}{}, acked: map[string]int64{}}
 	var err error
 	if w.conn, err = db.Conn(context.Background()); err == nil {
 		w.checkpoint, err = startCheckpointer(path)
@@ -71,6 +73,9 @@ func (w *writer) stmt(text string) (*statement, error) {
 		w.stmts[text] = stmt
 	}
 	if stmt.forgets {
+		if err := w.catchUp(); err != nil {
+			return nil, err
+		}
 		w.forget()
 	}
 	return stmt, nil
@@ -209,6 +214,7 @@ func (t *tx) finish(failure error) error {
 	}
 	if failure != nil {
 		t.w.forget()
+		t.w.undone()
 		t.w.touched = t.w.touched[:min(t.before, len(t.w.touched))]
 		if _, err := t.w.exec("ROLLBACK TO SAVEPOINT op"); err != nil {
 			return lost(err)
