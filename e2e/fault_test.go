@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -331,20 +332,8 @@ func TestFaultNoRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.End()
-			if err := before.Term(soon(t)); err != nil {
-				t.Fatal(err)
-			}
-			space, err := fault.NewSpace(t.TempDir(), 64<<20)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(space.Close)
-			if err := os.CopyFS(space.Outside("data"), os.DirFS(before.data)); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(space.Outside("data"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			space := newSpace(t)
+			before.moved(space)
 			s := newStage(t, signalingProgram(), space, flags...)
 			s.every = time.Second / 2 // the long form takes minutes, and a customer may write 600 messages an hour
 			w = s.play(4, invites[1:], firstSeed())
@@ -370,6 +359,97 @@ func TestFaultNoRoom(t *testing.T) {
 			t.Log(s.done(w, "after the disk was full"))
 		})
 	}
+}
+
+// newSpace is a disk of 64 MiB.
+func newSpace(t *testing.T) *fault.Space {
+	t.Helper()
+	space, err := fault.NewSpace(t.TempDir(), 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(space.Close)
+	return space
+}
+
+// moved is the stage's data on another disk; its server is stopped.
+func (s *stage) moved(space *fault.Space) {
+	s.t.Helper()
+	if err := s.Term(soon(s.t)); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := errors.Join(os.CopyFS(space.Outside("data"), os.DirFS(s.data)), os.Chmod(space.Outside("data"), 0o700)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestFaultStartWithoutRoom: after a clean stop the disk is full to the last byte. A start says what to do, and works
+// once there is room.
+func TestFaultStartWithoutRoom(t *testing.T) {
+	t.Parallel()
+	before := newStage(t, signalingProgram(), nil)
+	invites := before.invites(1)
+	space := newSpace(t)
+	before.moved(space)
+	s := newStage(t, signalingProgram(), space, "--disk-stop-new", "off", "--disk-read-only", "off")
+	if err := s.Term(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := space.Fill(0); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Start(soon(t))
+	if err == nil || !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "make room") || strings.Contains(err.Error(), "backup") {
+		t.Errorf("without room it said %v", err)
+	}
+	if err := space.Free(); err != nil {
+		t.Fatal(err)
+	}
+	s.up()
+	w := s.play(2, invites, firstSeed())
+	if err := w.WaitAcked(soon(t), 10); err != nil {
+		t.Fatal(err)
+	}
+	s.done(w, "after a start without room")
+}
+
+// TestFaultNewOnASmallDisk: a new installation on a disk with less room than the limits starts, says that nothing can
+// be stored, and has the first agent's invite; an operator can make another. Without the limits it serves.
+func TestFaultNewOnASmallDisk(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, signalingProgram(), newSpace(t))
+	resp, err := http.Get("http://" + s.addr + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"disk"`) {
+		t.Errorf("/readyz: %s %s %v", resp.Status, body, err)
+	}
+	first, err := os.ReadFile(s.space.Outside("data/first-invite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, args := s.space.Command(signalingProgram(), "invite", "--name", "Bea", "--data", s.data)
+	second, err := exec.Command(path, args...).Output()
+	if err != nil {
+		t.Fatalf("invite: %v", err)
+	}
+	if err := s.Term(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.Args = append(s.Args, "--disk-stop-new", "off", "--disk-read-only", "off")
+	s.up()
+	again, err := os.ReadFile(s.space.Outside("data/first-invite"))
+	if err != nil || string(again) == string(first) {
+		t.Errorf("the second start left the invite of the first: %v", err)
+	}
+	w := s.play(2, []string{strings.TrimSpace(string(again)), strings.TrimSpace(string(second))}, firstSeed())
+	if err := w.WaitAcked(soon(t), 10); err != nil {
+		t.Fatal(err)
+	}
+	s.done(w, "on a small disk")
 }
 
 // someone is a customer who looks at every answer.

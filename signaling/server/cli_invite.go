@@ -30,7 +30,7 @@ func newInviteCmd(s term.Streams) *cobra.Command {
 			if _, err := os.Stat(data); err != nil {
 				return folderError(fmt.Errorf("the data folder %s does not exist", data))
 			}
-			return store.Use(cmd.Context(), store.Options{Dir: data}, func(ctx context.Context, st *store.Store) error {
+			err := store.Use(cmd.Context(), anyRoom(data), func(ctx context.Context, st *store.Store) error {
 				token, err := store.Sync(ctx, func(done func(string, error)) error {
 					return st.CreateInvite(name, store.Role(role), store.InviteTTL, done)
 				})
@@ -41,6 +41,10 @@ func newInviteCmd(s term.Streams) *cobra.Command {
 				fmt.Fprintln(s.Err, "Good for 24 hours and one login; give it to the agent on a private way.")
 				return nil
 			})
+			if trouble(err) != nil { // of the disk: the hint says what to do
+				return folderError(err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the agent's name, as customers see it")

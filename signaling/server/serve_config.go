@@ -181,6 +181,16 @@ func folderError(err error) error {
 		todo = "stop the other server, or choose another folder with --data"
 	case errors.Is(err, store.ErrNewer):
 		todo = "install the newer version"
+	case errors.Is(err, store.ErrBusy):
+		todo = "try again in a moment: another program writes to the data folder"
+	case errors.Is(err, store.ErrFull):
+		todo = "make room on the disk of the data folder; what is stored is safe"
+	case errors.Is(err, store.ErrReadOnly):
+		todo = "mount the disk of the data folder for writing"
+	case errors.Is(err, store.ErrDamaged):
+		todo = "keep a copy of the data folder, then restore the last whole backup"
+	case errors.Is(err, store.ErrStorage):
+		todo = "look at the disk: its health, and what the system's log says of it"
 	}
 	return hint{err, todo}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,6 +25,38 @@ func folderError(format string, args ...any) error {
 	return fmt.Errorf("store: %w: %s", ErrFolder, fmt.Sprintf(format, args...))
 }
 
+// unwritable says why something in dir can't be made or written.
+func unwritable(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("store: %w: %s has no room for the files that are needed to open the data (%v); make room and start again, nothing is lost",
+			ErrFull, dir, reason(err))
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store: %w: %s can't be written (%v); mount it for writing, or name another with --data", ErrReadOnly, dir, reason(err))
+	}
+	return folderError("%s can't be written (%v); check its owner and mode, or name another with --data", dir, reason(err))
+}
+
+// explain finds out what is behind an error of opening the database: SQLite's codes don't tell a full disk, or one
+// that is mounted read-only, from a file that it can't open or extend. A file of some pages is written and removed.
+func explain(dir string, err error) error {
+	if !errors.Is(err, ErrStorage) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrReadOnly) {
+		return err
+	}
+	f, ferr := os.CreateTemp(dir, "room-*.tmp")
+	if ferr == nil {
+		_, ferr = f.Write(make([]byte, probeBytes))
+		ferr = errors.Join(ferr, f.Sync(), f.Close(), os.Remove(f.Name()))
+	}
+	if ferr != nil {
+		return unwritable(dir, ferr)
+	}
+	return err
+}
+
+// probeBytes is what explain writes: the WAL's index takes 32 KiB, and the first pages of the WAL come with it.
+const probeBytes = 64 << 10
+
 // prepareFolder makes the folder and checks that nobody else may look into it.
 // It returns the folder's absolute path.
 func prepareFolder(dir string) (string, error) {
@@ -37,7 +70,9 @@ func prepareFolder(dir string) (string, error) {
 	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
 		return "", folderError("%s is a file; name a folder with --data", abs)
 	}
-	if err := os.MkdirAll(abs, 0o700); err != nil {
+	if err := os.MkdirAll(abs, 0o700); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return "", unwritable(filepath.Dir(abs), err)
+	} else if err != nil {
 		return "", folderError("%s can't be made (%v); name another with --data", abs, reason(err))
 	}
 	info, err := os.Stat(abs)
@@ -79,8 +114,7 @@ func prepareFile(path string) error {
 		return nil
 	}
 	if err != nil {
-		return folderError("%s can't be written (%v); check its owner and mode, or name another with --data",
-			filepath.Dir(path), reason(err))
+		return unwritable(filepath.Dir(path), err)
 	}
 	err = errors.Join(f.Sync(), f.Close())
 	if err != nil {
@@ -97,8 +131,7 @@ func takeLock(dir string, wait time.Duration) (*lock, error) {
 	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, folderError("%s can't be written (%v); check its owner and mode, or name another with --data",
-			dir, reason(err))
+		return nil, unwritable(dir, err)
 	}
 	for deadline := time.Now().Add(wait); ; time.Sleep(10 * time.Millisecond) {
 		free, err := tryLock(f)

@@ -77,7 +77,8 @@ const (
 // nothing: writes are queued until Run is called.
 //
 // Errors: ErrFolder, ErrLocked (a server runs there), ErrNewer (nothing was
-// changed), ErrStorage; each text is one sentence for the operator.
+// changed), ErrFull and ErrReadOnly (of the folder's disk), ErrDamaged, ErrStorage;
+// each text is one sentence for the operator.
 func Open(ctx context.Context, o Options) (*Store, error) { return open(ctx, o, false) }
 
 // OpenShared opens the data folder beside a running server, for a short command
@@ -107,7 +108,7 @@ func open(ctx context.Context, o Options, shared bool) (*Store, error) {
 	s := newStore(dir, o)
 	if err := s.open(ctx, dir, o.Readers, shared); err != nil {
 		s.release()
-		return nil, err
+		return nil, explain(dir, err)
 	}
 	return s, nil
 }
@@ -186,8 +187,11 @@ func (s *Store) version(ctx context.Context) (int, error) {
 	}
 	defer func() { _ = db.Close() }() // read only
 	v, err := schemaVersion(ctx, db)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrDamaged):
 		return 0, fmt.Errorf("store: %s can't be read as Lookalong's data; restore a backup or name another folder with --data: %w", s.path, err)
+	case err != nil:
+		return 0, fmt.Errorf("store: %s can't be opened: %w", s.path, err)
 	}
 	return v, nil
 }

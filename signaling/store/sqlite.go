@@ -116,6 +116,13 @@ func translateDriver(err error) error {
 		out.kind = ErrBusy
 	case sqlite3.SQLITE_FULL:
 		out.kind = ErrFull
+	case sqlite3.SQLITE_IOERR:
+		// A write that finds no room is SQLITE_FULL; only the file with the WAL's index is grown in another way
+		// (unixShmMap: one byte written for each page, so that touching the mapping can't fail later). The other
+		// details of an I/O error don't say whether room was missing; see explain for what opening meets.
+		if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+			out.kind = ErrFull
+		}
 	case sqlite3.SQLITE_READONLY:
 		out.kind = ErrReadOnly
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
