@@ -64,6 +64,7 @@ type chat struct {
 	direct  []directText
 	said    string // the last sentence about the session
 	away    bool   // the connection was lost since it was online last
+	delay   string // why messages wait, as it was said; empty: they don't
 	unsent  bool   // something that was written did not arrive
 	ending  bool   // Ctrl-C or end of input: leaves when everything is stored
 }
@@ -160,6 +161,7 @@ func (c *chat) run(ctx context.Context) error {
 	}
 	c.onAck = c.directReceived
 	c.onTick = c.tick
+	c.onDelay = c.delayed
 	c.draw()
 	c.ui.start(inputEvents{
 		line: func(s string) {
@@ -300,6 +302,14 @@ func (c *chat) linkChanged(s client.State, err error) {
 		}
 	}
 	c.draw()
+}
+
+// delayed says once why messages wait. A moment's pause of somebody who pastes many lines is shown by the prompt.
+func (c *chat) delayed(why *protocol.UserError) {
+	if words := delay(why); why.Code != protocol.CodeRate && words != c.delay {
+		c.delay = words
+		c.note("%s", words)
+	}
 }
 
 func (c *chat) stateChanged(before, now protocol.ConversationState) {

@@ -75,7 +75,9 @@ func (c *chat) send(text string) {
 	c.sending++
 	c.room.say(text, func(_ protocol.Ack, err error) {
 		c.sending--
-		if err != nil {
+		if err == nil {
+			c.delay = ""
+		} else {
 			_, words, _ := c.app.meaning(err)
 			c.unsent = true
 			c.note("Not sent: %s. “%s”", words, text)

@@ -46,6 +46,7 @@ type room struct {
 	onDirect  func(protocol.DirectMessage)
 	onAck     func(protocol.RequestID)
 	onTick    func(now time.Time)
+	onDelay   func(why *protocol.UserError) // what is written has to wait
 }
 
 // newRoom connects. The room is in no conversation yet.
@@ -54,6 +55,13 @@ func newRoom(ctx context.Context, a *app) (*room, error) {
 	set := make(chan struct{}) // r.link is set
 	l, err := a.dial(ctx, client.Config{
 		OnMessage: func(msg any) { r.post(func() { r.push(msg) }) },
+		OnDelay: func(why *protocol.UserError) {
+			r.post(func() {
+				if r.onDelay != nil {
+					r.onDelay(why)
+				}
+			})
+		},
 		OnState: func(s client.State, err error) {
 			<-set
 			switch watch := r.joined.Load(); {
@@ -312,7 +320,19 @@ func (r *room) reclaimed(reply any, err error) {
 
 // busy reports whether the same question may be answered a little later.
 func busy(refused *protocol.UserError) bool {
-	return refused.Code == protocol.CodeBusy || refused.Code == protocol.CodeRetry || refused.Code == protocol.CodeRate
+	switch refused.Code {
+	case protocol.CodeBusy, protocol.CodeRetry, protocol.CodeRate, protocol.CodeReadOnly:
+		return true
+	}
+	return false
+}
+
+// delay is what a person is told whose message waits for the server.
+func delay(why *protocol.UserError) string {
+	if why.Code == protocol.CodeRetry {
+		return "The server is slow to save. Your message is kept here until it has."
+	}
+	return why.Text
 }
 
 func (r *room) askHistory(after int64) {

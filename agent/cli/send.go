@@ -69,7 +69,13 @@ func runSend(ctx context.Context, o *sendOptions) error {
 	if o.direct {
 		return sendDirect(ctx, o)
 	}
-	l, err := a.dial(ctx, client.Config{})
+	said := "" // the client's reading goroutine only
+	l, err := a.dial(ctx, client.Config{OnDelay: func(why *protocol.UserError) {
+		if words := delay(why); words != said {
+			said = words
+			a.note("%s", words)
+		}
+	}})
 	if err != nil {
 		return err
 	}
@@ -84,6 +90,9 @@ func runSend(ctx context.Context, o *sendOptions) error {
 	wait, cancel := context.WithTimeout(ctx, storeWithin)
 	defer cancel()
 	ack, err := l.Send(wait, item.Conversation, o.text)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return &fail{exitUnreachable, "the server has not saved the message within a minute", "lookalong history ID shows whether it arrived; then send it again"}
+	}
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,9 @@ type Config struct {
 	// OnState gets each change of the connection. At Online it runs before chat is resent, on the reading
 	// goroutine: what it asks is sent first. It must not block.
 	OnState func(State, error)
+	// OnDelay gets the server's reason when chat has to wait: it can't save now, or not so fast. Nothing is lost: the
+	// outbox is sent again, in order, after the pause. Once for each pause, on the reading goroutine. It must not block.
+	OnDelay func(why *protocol.UserError)
 }
 
 // String leaves the secrets out.
@@ -123,6 +126,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.OnState == nil {
 		cfg.OnState = func(State, error) {}
+	}
+	if cfg.OnDelay == nil {
+		cfg.OnDelay = func(*protocol.UserError) {}
 	}
 	ws := "ws"
 	if u.Scheme == "https" {

@@ -233,6 +233,55 @@ func TestChatIsResentInOrderUntilStored(t *testing.T) {
 	}
 }
 
+// TestOnDelayTellsWhyChatWaits: once for the pause, with the server's reason for the first that it refused.
+func TestOnDelayTellsWhyChatWaits(t *testing.T) {
+	const n = 5
+	var got []protocol.ChatSend
+	s := newServer(t, func(_ int, ws *websocket.Conn) {
+		welcome(ws)
+		each(ws, func(msg any) {
+			m, ok := msg.(protocol.ChatSend)
+			if !ok {
+				return
+			}
+			if got = append(got, m); len(got) > n {
+				put(ws, protocol.Ack{ID: m.ID, Seq: int64(len(got) - n)})
+			}
+			if len(got) == n {
+				for i, m := range got {
+					why := protocol.Error{ID: m.ID, Code: protocol.CodeReadOnly, Text: "Full.", RetryAfterMs: 1000}
+					if i > 0 {
+						why.Code, why.Text = protocol.CodeRate, "Slower."
+					}
+					put(ws, why)
+				}
+			}
+		})
+	})
+	var told []protocol.UserError
+	c, _ := start(t, Config{URL: s.http.URL, OnDelay: func(why *protocol.UserError) { told = append(told, *why) }})
+	if err := c.WaitOnline(ctx10(t)); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, n)
+	for i := range n {
+		c.Post("k", fmt.Sprint("text ", i), func(_ protocol.Ack, err error) { stored <- err })
+	}
+	for range n {
+		select {
+		case err := <-stored:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-ctx10(t).Done():
+			t.Fatal("a message was never stored")
+		}
+	}
+	if len(told) != 1 || told[0] != (protocol.UserError{Code: protocol.CodeReadOnly, Text: "Full.", RetryAfterMs: 1000}) {
+		t.Errorf("told %+v", told)
+	}
+}
+
 // The server limits: it refuses everything until the announced wait is over. Order is kept, and nobody knocks meanwhile.
 func TestOrderIsKeptAcrossARefusal(t *testing.T) {
 	const n, burst, wait = 40, 5, 300 * time.Millisecond

@@ -147,7 +147,9 @@ func (c *Client) posted(p *post, reply any, err error) {
 	case errors.Is(err, ErrOffline):
 		return // it stays in the outbox
 	case errors.As(err, &refused) && retryable(refused.Code):
-		c.retryAfter(time.Duration(refused.RetryAfterMs) * time.Millisecond)
+		if c.retryAfter(time.Duration(refused.RetryAfterMs) * time.Millisecond) {
+			c.cfg.OnDelay(refused) // those that follow in this pause are refused because of this one
+		}
 		return
 	case err == nil && !ok:
 		err = errors.New("client: the server's answer to a message is not an ack")
@@ -167,12 +169,13 @@ func retryable(code protocol.Code) bool {
 }
 
 // retryAfter sends the whole outbox again, in order, after a pause. Nothing of it is sent meanwhile: the server
-// refuses what follows a refused message until the pause is over, and a later refusal can only prolong it.
-func (c *Client) retryAfter(wait time.Duration) {
+// refuses what follows a refused message until the pause is over, and a later refusal can only prolong it. True when
+// the pause begins.
+func (c *Client) retryAfter(wait time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped != nil {
-		return
+		return false
 	}
 	until := time.Now().Add(max(wait, minRetryAfter))
 	if c.retry != nil {
@@ -180,7 +183,7 @@ func (c *Client) retryAfter(wait time.Duration) {
 			c.retryAt = until
 			c.retry.Reset(time.Until(until))
 		}
-		return
+		return false
 	}
 	c.retryAt = until
 	c.retry = time.AfterFunc(time.Until(until), func() {
@@ -189,6 +192,7 @@ func (c *Client) retryAfter(wait time.Duration) {
 		c.mu.Unlock()
 		c.resend()
 	})
+	return true
 }
 
 // remove takes a post out of the outbox; false when it is not there (any more).
