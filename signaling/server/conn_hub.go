@@ -18,6 +18,7 @@ type hubState struct {
 	sessions   set[*session] // bound to this socket
 	sends      []*outgoing   // chat messages that are not answered yet; the first is with the store
 	submitted  time.Time     // when the first of them went there
+	reads      int           // of the store that wait for it
 	refusals   int
 	waitUntil  time.Time     // no chat message is taken before: order is kept over a refusal
 	typing     *rate.Limiter // of chat.typing; nil before the first

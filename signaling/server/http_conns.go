@@ -13,8 +13,9 @@ import (
 // least or whatever their age when there are eight times too many; one whose request is being answered never does. Its
 // method is a hook of http.Server.
 type httpConns struct {
-	max int
-	now func() time.Time
+	max   int
+	now   func() time.Time
+	close func(net.Conn) // must not wait: the loop that accepts calls it
 
 	mu   sync.Mutex
 	list *list.List // of *httpConn, oldest first
@@ -28,12 +29,13 @@ type httpConn struct {
 }
 
 func newHTTPConns(max int, now func() time.Time) *httpConns {
-	return &httpConns{max: max, now: now, list: list.New(), at: map[net.Conn]*list.Element{}}
+	return &httpConns{max: max, now: now, close: func(c net.Conn) { go c.Close() }, // over TLS it may wait for the peer
+		list: list.New(), at: map[net.Conn]*list.Element{}}
 }
 
 func (h *httpConns) hook(c net.Conn, state http.ConnState) {
 	if victim := h.note(c, state); victim != nil {
-		victim.Close() //guard:F25
+		h.close(victim) //guard:F25
 	}
 }
 

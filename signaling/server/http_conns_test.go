@@ -19,6 +19,7 @@ func (c *closing) Close() error { c.closed = true; return nil }
 func TestPlainConnectionsMakeRoom(t *testing.T) {
 	c := &clock{time.Unix(1e9, 0)}
 	h := newHTTPConns(3, c.now)
+	h.close = func(c net.Conn) { c.Close() }
 	conns := make([]*closing, 40)
 	for i := range conns {
 		conns[i] = &closing{}

@@ -15,8 +15,10 @@ import (
 
 // Times of the hub that nobody needs to change.
 const (
-	tailLen      = 64  // messages of a conversation in use that stay in memory
-	sendsWaiting = 128 // chat messages of one connection that wait for those before them; our own clients have 16 under way
+	tailLen      = 64       // messages of a conversation in use that stay in memory
+	sendsWaiting = 128      // chat messages of one connection that wait for those before them; our own clients have 16 under way
+	tailBytes    = 64 << 10 // of their texts
+	readsWaiting = 8        // reads of the store that wait for one connection; more are refused
 	teamEvery    = time.Second
 	silentEvery  = time.Minute
 	clockJump    = 5 * time.Second // security.md F10
@@ -51,15 +53,17 @@ type hub struct {
 	open      map[string]*conv // by customer
 	leases    set[*conv]       // claims that lapse unless somebody holds them again
 	closed    set[*conv]
-	loading   map[string][]func(*conv)
+	loading   map[string][]func(*conv, error)
 	sessions  map[string]*session
-	claiming  int                      // claims that are being written
-	moved     set[*customer]           // whose presence changed since the last tick
-	left      set[*customer]           // who have no connection
-	marked    set[*conv]               // whose marks changed since the last tick
-	opened    map[string]*rate.Limiter // new conversations, by address
-	all       *rate.Limiter            // chat messages of everybody
-	sending   set[*conn]               // who wait for the store to take a chat message
+	claiming  int                 // claims that are being written
+	moved     set[*customer]      // whose presence changed since the last tick
+	left      set[*customer]      // who have no connection
+	marked    set[*conv]          // whose marks changed since the last tick
+	opened    map[string]*address // new conversations, by address
+	opening   int                 // new conversations that are being written
+	erasures  int                 // a read that began before the last one may bring back what it took
+	all       *rate.Limiter       // chat messages of everybody
+	sending   set[*conn]          // who wait for the store to take a chat message
 	limits    Limits
 
 	commitMu  sync.Mutex
@@ -97,7 +101,7 @@ func newHub(s *store.Store, log *slog.Logger, now func() time.Time, l Limits) *h
 		store: s, log: log, now: now,
 		events: make(chan event, eventsLen), done: make(chan struct{}), reads: make(chan struct{}, maxReads),
 		conns: map[*conn]struct{}{}, customers: map[string]*customer{}, agents: map[string]*agent{}, convs: map[string]*conv{},
-		loading: map[string][]func(*conv){}, sessions: map[string]*session{}, opened: map[string]*rate.Limiter{},
+		loading: map[string][]func(*conv, error){}, sessions: map[string]*session{}, opened: map[string]*address{},
 		open: map[string]*conv{}, leases: set[*conv]{}, closed: set[*conv]{}, moved: set[*customer]{}, left: set[*customer]{}, marked: set[*conv]{},
 		sending: set[*conn]{}, lastTick: now(), limits: l, all: rate.NewLimiter(rate.Limit(l.GlobalPerSecond), l.GlobalBurst),
 	}
@@ -124,6 +128,9 @@ func (h *hub) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			for len(h.events) > 0 { // what was sent before the sockets closed
+				(<-h.events)(h)
+			}
 			h.saveMarks()
 			for c := range h.conns {
 				c.close(protocol.CloseRestart, protocol.CodeBusy)
@@ -194,21 +201,35 @@ func (h *hub) current(c *conn, cu *customer) {
 	if cu.conv == nil && cu.looked {
 		return
 	}
+	erasures := h.erasures
 	h.read(func(ctx context.Context) event {
 		row, err := h.store.CurrentConversation(ctx, cu.id)
 		if errors.Is(err, store.ErrNotFound) {
 			return func(*hub) { cu.looked = true } // none yet
 		}
-		if err != nil {
-			return nil
-		}
-		marks, last, err := h.readConv(ctx, row, tailLen)
-		if err != nil {
-			return nil
+		var marks protocol.Marks
+		var last []store.Message
+		if err == nil {
+			marks, last, err = h.readConv(ctx, row, tailLen)
 		}
 		return func(h *hub) {
+			_, here := h.conns[c]
+			switch {
+			case err != nil && here: // the disk's trouble; the page waits for this
+				h.later(func(h *hub) {
+					if _, here := h.conns[c]; here {
+						h.current(c, cu)
+					}
+				})
+				return
+			case err != nil:
+				return
+			case erasures != h.erasures:
+				h.current(c, cu)
+				return
+			}
 			cu.conv = h.addConv(row, marks, last)
-			if _, here := h.conns[c]; here {
+			if here {
 				c.send(h.stateFor(c, cu.conv, ""))
 				h.sendRequested(c, cu.conv)
 				h.customerPresence(cu)

@@ -39,6 +39,12 @@ func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 		return
 	}
 	c.refusals = 0
+	if v.State == store.Closed && !c.isAgent() && h.queueFull() { // it would wait again
+		err := &protocol.UserError{Code: protocol.CodeBusy, Text: "Very many people are waiting. Your message is kept here and sent when there is room.", RetryAfterMs: 60_000}
+		c.fail(m.ID, err)
+		h.holdOff(c, err)
+		return
+	}
 	c.sends = append(c.sends, &outgoing{v, m})
 	switch {
 	case len(c.sends) > sendsWaiting:
@@ -75,7 +81,12 @@ func (h *hub) refuseSends(c *conn, from int, err error) {
 	if from == 0 {
 		delete(h.sending, c)
 	}
-	if user, ok := errors.AsType[*protocol.UserError](err); ok {
+	h.holdOff(c, err)
+}
+
+// holdOff refuses what a connection sends before the wait is over that it was told.
+func (h *hub) holdOff(c *conn, err error) {
+	if user, ok := errors.AsType[*protocol.UserError](err); ok && user.RetryAfterMs > 0 {
 		c.waitUntil = h.now().Add(time.Duration(user.RetryAfterMs) * time.Millisecond)
 	}
 }
@@ -220,15 +231,23 @@ func (h *hub) history(c *conn, v *conv, m protocol.ChatHistory) {
 		c.send(chatPage(m, rows, last))
 		return
 	}
+	if c.reads >= readsWaiting {
+		c.fail(m.ID, storeError(store.ErrBusy))
+		return
+	}
+	c.reads++
+	id := v.ID // the row is the hub's
+	erasures := h.erasures
 	h.read(func(ctx context.Context) event {
-		rows, err := h.store.Messages(ctx, v.ID, store.Range{After: m.After, Before: m.Before, Limit: m.Limit})
+		rows, err := h.store.Messages(ctx, id, store.Range{After: m.After, Before: m.Before, Limit: m.Limit})
 		if err != nil {
 			c.fail(m.ID, storeError(err))
-			return nil
+			return func(*hub) { c.reads-- }
 		}
 		c.send(chatPage(m, rows, last))
 		return func(*hub) {
-			if len(v.tail.rows) < len(rows) {
+			c.reads--
+			if erasures == h.erasures && len(v.tail.rows) < len(rows) {
 				v.tail.load(rows, v.LastSeq)
 			}
 		}
@@ -293,9 +312,19 @@ func (h *hub) saveMarks() {
 			if !v.unsaved[sideOf(side)] {
 				continue
 			}
-			err := h.store.Mark(v.ID, side, m, func(_ store.Mark, err error) {
-				if err != nil {
-					h.log.Warn("mark not stored", "conversation", v.ID, "err", err)
+			id := v.ID
+			err := h.store.Mark(id, side, m, func(_ store.Mark, err error) {
+				if err == nil {
+					return
+				}
+				h.notStored("mark not stored", err, "conversation", id)
+				if trouble(err) != nil {
+					h.later(func(h *hub) {
+						if h.convs[id] == v {
+							v.unsaved[sideOf(side)] = true
+							h.marked.add(v)
+						}
+					})
 				}
 			})
 			if err != nil {

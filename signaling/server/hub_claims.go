@@ -3,6 +3,7 @@ package server
 // Claims as leases: who holds one, when it lapses, and what time brings.
 
 import (
+	"context"
 	"time"
 
 	"github.com/lookalong/lookalong/signaling/store"
@@ -76,12 +77,16 @@ func (h *hub) expireClaims(now time.Time) {
 		return // one of them may be taken again: its commit is reported first
 	}
 	for v := range h.leases {
-		if v.expiring || !v.lapsed(now) {
+		if v.expiring || len(v.holders) > 0 || !v.lapsed(now) {
 			continue
 		}
 		v.expiring = true
 		failed := func(err error) {
 			h.notStored("claim did not lapse", err, "conversation", v.ID)
+			if trouble(err) == nil { // somebody else ended it
+				h.reload(v)
+				return
+			}
 			h.later(func(*hub) { v.expiring = false })
 		}
 		err := h.store.Release(v.ID, v.ClaimedBy, func(row store.Conversation, err error) {
@@ -98,6 +103,20 @@ func (h *hub) expireClaims(now time.Time) {
 			failed(err)
 		}
 	}
+}
+
+// reload takes over the row of a conversation whose claim the store knows better.
+func (h *hub) reload(v *conv) {
+	id := v.ID
+	h.read(func(ctx context.Context) event {
+		row, err := h.store.Conversation(ctx, id)
+		return func(h *hub) {
+			v.expiring = false
+			if err == nil && h.convs[id] == v {
+				h.unclaimed(v, row)
+			}
+		}
+	})
 }
 
 // closeSilent closes what has been claimed and silent for a day.

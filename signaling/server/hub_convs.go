@@ -104,7 +104,7 @@ func (h *hub) addConv(row store.Conversation, marks protocol.Marks, last []store
 	}
 	h.convs[row.ID] = v
 	h.file(v)
-	if c := h.customers[row.CustomerID]; c != nil && (c.conv == nil || c.conv.State == store.Closed) {
+	if c := h.customers[row.CustomerID]; c != nil && row.State != store.Closed {
 		c.conv = v
 	}
 	return v

@@ -12,6 +12,7 @@ import (
 // erased drops conversations whose rows are gone: the last messages from memory, the claim, the session. Their members
 // see them end; their customers' connections begin anew, because who they were may be gone too.
 func (h *hub) erased(ids []string) {
+	h.erasures++
 	for _, id := range ids {
 		v := h.convs[id]
 		if v == nil {

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/store"
@@ -61,17 +62,24 @@ func marksOf(m store.Marks) protocol.Marks {
 	return protocol.Marks{CustomerReceived: m.Customer.Received, CustomerRead: m.Customer.Read, AgentReceived: m.Agent.Received, AgentRead: m.Agent.Read}
 }
 
-// withConv runs f with a conversation, or with nil if there is none; at once if it is in use, else after a read.
-func (h *hub) withConv(id protocol.ConversationID, f func(*conv)) {
+// withConv runs f with a conversation, or with nil and why; at once if it is in use, else after a read. Who asks for the
+// same conversation one after the other is answered in that order.
+func (h *hub) withConv(id protocol.ConversationID, f func(*conv, error)) {
 	key := string(id)
-	if v := h.convs[key]; v != nil || key == "" {
-		f(v)
+	if h.loading[key] != nil {
+		h.loading[key] = append(h.loading[key], f)
 		return
 	}
-	h.loading[key] = append(h.loading[key], f)
-	if len(h.loading[key]) > 1 {
+	if v := h.convs[key]; v != nil {
+		f(v, nil)
 		return
 	}
+	h.loading[key] = []func(*conv, error){f}
+	h.loadOne(key)
+}
+
+func (h *hub) loadOne(key string) {
+	erasures := h.erasures
 	h.read(func(ctx context.Context) event {
 		row, err := h.store.Conversation(ctx, key)
 		var marks protocol.Marks
@@ -80,6 +88,10 @@ func (h *hub) withConv(id protocol.ConversationID, f func(*conv)) {
 			marks, last, err = h.readConv(ctx, row, tailLen)
 		}
 		return func(h *hub) {
+			if err == nil && erasures != h.erasures {
+				h.loadOne(key)
+				return
+			}
 			var v *conv
 			if err == nil {
 				v = h.addConv(row, marks, last)
@@ -87,10 +99,18 @@ func (h *hub) withConv(id protocol.ConversationID, f func(*conv)) {
 			waiters := h.loading[key]
 			delete(h.loading, key)
 			for _, f := range waiters {
-				f(v)
+				f(v, err)
 			}
 		}
 	})
+}
+
+// notFound is what is said when withConv gave no conversation: the disk's trouble is not the same as none.
+func notFound(err error) error {
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		return errNoConv
+	}
+	return storeError(err)
 }
 
 // read runs a store read beside the loop, at most maxReads at once; what it returns comes back as an event.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/store"
 )
 
 // received handles one message of a connection: the object is looked up, the authorization table is asked, then the
@@ -29,8 +30,23 @@ func (h *hub) received(c *conn, msg any) {
 		}
 		h.handleSession(c, s, msg)
 	case convID != "":
-		h.withConv(convID, func(v *conv) {
+		fresh := h.convs[string(convID)] == nil && h.loading[string(convID)] == nil
+		if fresh && c.reads >= readsWaiting {
+			h.holdBack(c, msg, req, storeError(store.ErrBusy))
+			return
+		}
+		if fresh {
+			c.reads++
+		}
+		h.withConv(convID, func(v *conv, err error) {
+			if fresh {
+				c.reads--
+			}
 			if _, joined := h.conns[c]; !joined {
+				return
+			}
+			if v == nil {
+				h.holdBack(c, msg, req, notFound(err))
 				return
 			}
 			if err := allow(c, verb, v, nil); err != nil {
@@ -54,6 +70,15 @@ func (h *hub) refuse(c *conn, req protocol.RequestID, session protocol.SessionID
 		return
 	}
 	c.fail(req, err)
+}
+
+// holdBack refuses a request that the server could not look at; what is sent after a chat message that may be sent again
+// waits like it.
+func (h *hub) holdBack(c *conn, msg any, req protocol.RequestID, err error) {
+	h.refuse(c, req, "", err)
+	if _, chat := msg.(protocol.ChatSend); chat {
+		h.holdOff(c, err)
+	}
 }
 
 // objectOf reads the request's id and what it acts on.

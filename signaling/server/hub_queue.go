@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -13,21 +14,27 @@ import (
 
 func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 	cu := h.customers[c.customer]
+	opened := func(bool) {} // told whether a conversation began
 	if cu.conv == nil || cu.conv.State == store.Closed {
-		if err := h.mayOpen(c); err != nil {
-			c.fail(m.ID, err)
+		var refused error
+		if opened, refused = h.mayOpen(c); refused != nil {
+			c.fail(m.ID, refused)
 			return
 		}
 	}
 	err := h.store.OpenConversation(c.customer, func(out store.Opened, err error) {
 		h.after(func(h *hub) {
+			opened(out.Created)
+			if errors.Is(err, store.ErrNotFound) { // the customer was erased while connected: they come back as a new one
+				c.close(protocol.CloseRestart, protocol.CodeNotFound)
+				return
+			}
 			if err != nil {
 				c.fail(m.ID, storeError(err))
 				return
 			}
 			if out.Created {
 				v := h.addConv(out.Conversation, protocol.Marks{}, nil)
-				h.countOpened(c)
 				cu.conv = v
 				h.missedIfNobody(v)
 				c.send(h.stateFor(c, v, m.ID))
@@ -35,9 +42,9 @@ func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 				h.audit("conversation.open", v, c)
 				return
 			}
-			h.withConv(protocol.ConversationID(out.ID), func(v *conv) {
+			h.withConv(protocol.ConversationID(out.ID), func(v *conv, err error) {
 				if v == nil {
-					c.fail(m.ID, errNoConv)
+					c.fail(m.ID, notFound(err))
 					return
 				}
 				cu.conv = v
@@ -47,37 +54,50 @@ func (h *hub) openConversation(c *conn, m protocol.ConversationOpen) {
 		})
 	})
 	if err != nil {
+		opened(false)
 		c.fail(m.ID, storeError(err))
 	}
 }
 
-// mayOpen says why no new conversation can begin now: too many people wait, or too many came from this address.
-func (h *hub) mayOpen(c *conn) error {
-	if len(h.queue) >= h.limits.Queue {
-		return &protocol.UserError{Code: protocol.CodeQueueFull, Text: "Very many people are waiting. Please try again in a few minutes.", RetryAfterMs: 60_000}
-	}
-	l := h.opened[c.ip]
-	if l == nil || l.TokensAt(h.now()) >= 1 {
-		return nil
-	}
-	wait := time.Duration((1 - l.TokensAt(h.now())) / float64(l.Limit()) * float64(time.Second))
-	return &protocol.UserError{Code: protocol.CodeConvLimit, Text: "Very many conversations were begun from your network in the last hour. Please try again in a few minutes.", RetryAfterMs: wait.Milliseconds() + 1}
+// queueFull says that too many people wait, those included who are being written into the queue.
+func (h *hub) queueFull() bool { return len(h.queue)+h.opening >= h.limits.Queue }
+
+// address is what is remembered of the new conversations that came from one address.
+type address struct {
+	limit *rate.Limiter
+	under int // being written: counted already
 }
 
-// countOpened counts a conversation that was new: one that is only come back to costs nothing.
-func (h *hub) countOpened(c *conn) {
-	l := h.opened[c.ip]
-	if l == nil {
-		l = rate.NewLimiter(rate.Every(time.Hour/time.Duration(h.limits.ConversationsPerHourIP)), h.limits.ConversationsPerHourIP)
-		h.opened[c.ip] = l
+// mayOpen takes a place in the queue and one of the address's new conversations, or says why there is none. done gives
+// them back, unless a conversation began.
+func (h *hub) mayOpen(c *conn) (done func(began bool), refused error) {
+	if h.queueFull() {
+		return nil, &protocol.UserError{Code: protocol.CodeQueueFull, Text: "Very many people are waiting. Please try again in a few minutes.", RetryAfterMs: 60_000}
 	}
-	l.AllowN(h.now(), 1)
+	a := h.opened[c.ip]
+	if a == nil {
+		a = &address{limit: rate.NewLimiter(rate.Every(time.Hour/time.Duration(h.limits.ConversationsPerHourIP)), h.limits.ConversationsPerHourIP)}
+		h.opened[c.ip] = a
+	}
+	if left := a.limit.TokensAt(h.now()) - float64(a.under); left < 1 {
+		wait := time.Duration((1 - left) / float64(a.limit.Limit()) * float64(time.Second))
+		return nil, &protocol.UserError{Code: protocol.CodeConvLimit, Text: "Very many conversations were begun from your network in the last hour. Please try again in a few minutes.", RetryAfterMs: wait.Milliseconds() + 1}
+	}
+	a.under++
+	h.opening++
+	return func(began bool) {
+		a.under--
+		h.opening--
+		if began {
+			a.limit.AllowN(h.now(), 1)
+		}
+	}, nil
 }
 
 // forgetAddresses drops those that have their full allowance again.
 func (h *hub) forgetAddresses(now time.Time) {
-	for ip, l := range h.opened {
-		if l.TokensAt(now) >= float64(l.Burst()) {
+	for ip, a := range h.opened {
+		if a.under == 0 && a.limit.TokensAt(now) >= float64(a.limit.Burst()) {
 			delete(h.opened, ip)
 		}
 	}
@@ -116,12 +136,15 @@ func (h *hub) claimConversation(c *conn, m protocol.QueueClaim) {
 				c.fail(m.ID, storeError(err))
 				return
 			}
-			h.withConv(protocol.ConversationID(row.ID), func(v *conv) {
+			h.withConv(protocol.ConversationID(row.ID), func(v *conv, err error) {
 				if v == nil {
-					c.fail(m.ID, errNoConv)
+					c.fail(m.ID, notFound(err))
 					return
 				}
 				h.setRow(v, row)
+				if len(v.holders) > 0 && v.LapsesAt != nil {
+					h.setLapse(v, nil) // held meanwhile by another connection
+				}
 				if _, joined := h.conns[c]; joined && m.Hold {
 					h.hold(v, c)
 				} else if m.Hold && len(v.holders) == 0 {

@@ -56,7 +56,7 @@ func (h *hub) createSession(c *conn, v *conv, in store.Session, id protocol.Requ
 		h.after(func(h *hub) {
 			if errors.Is(err, store.ErrConflict) && v.session == nil && again {
 				h.read(func(ctx context.Context) event {
-					old, err := h.store.LiveSession(ctx, v.ID)
+					old, err := h.store.LiveSession(ctx, in.Conversation)
 					return func(h *hub) {
 						if err == nil && v.session == nil {
 							h.storeEnd(old.ID, "lost")
@@ -328,13 +328,14 @@ func (h *hub) report(s *session, m protocol.SessionReport) {
 	}
 	s.row.State, s.row.Path = to, m.Path
 	u := store.SessionUpdate{From: []store.SessionState{store.Connecting, store.Connected, store.Reconnecting}, To: to, Path: &m.Path}
-	err := h.store.UpdateSession(s.row.ID, u, func(_ store.Session, err error) {
+	id := s.row.ID
+	err := h.store.UpdateSession(id, u, func(_ store.Session, err error) {
 		if err != nil && !errors.Is(err, store.ErrConflict) {
-			h.notStored("session state not stored", err, "session", s.row.ID)
+			h.notStored("session state not stored", err, "session", id)
 		}
 	})
 	if err != nil {
-		h.notStored("session state not stored", err, "session", s.row.ID)
+		h.notStored("session state not stored", err, "session", id)
 	}
 	h.tellSession(s, nil)
 }

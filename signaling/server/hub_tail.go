@@ -8,15 +8,30 @@ import (
 	"github.com/lookalong/lookalong/signaling/store"
 )
 
-// tail holds messages without a gap, the last one at the end. Empty: nothing is known.
+// tail holds messages without a gap, the last one at the end, at most tailLen and tailBytes of text. Empty: nothing is
+// known.
 type tail struct {
-	rows []store.Message
+	rows  []store.Message
+	bytes int // of their texts
 }
 
 // load takes over what was read from the store, if it still ends at the conversation's last message.
 func (t *tail) load(rows []store.Message, lastSeq int64) {
 	if n := len(rows); n > 0 && rows[n-1].Seq == lastSeq && rows[0].Seq == lastSeq-int64(n)+1 {
-		t.rows = rows[max(0, n-tailLen):]
+		t.rows, t.bytes = append([]store.Message(nil), rows...), 0
+		for _, m := range rows {
+			t.bytes += len(m.Text)
+		}
+		t.trim()
+	}
+}
+
+// trim drops the oldest. What is left has room to grow in: an append moves it once in a while.
+func (t *tail) trim() {
+	for len(t.rows) > tailLen || t.bytes > tailBytes {
+		t.bytes -= len(t.rows[0].Text)
+		t.rows[0] = store.Message{} // keeps nothing alive
+		t.rows = t.rows[1:]
 	}
 }
 
@@ -26,12 +41,10 @@ func (t *tail) add(m store.Message) {
 		if m.Seq <= t.rows[n-1].Seq {
 			return // it was read from the store already
 		}
-		t.rows = nil
+		*t = tail{}
 	}
-	if len(t.rows) >= 2*tailLen { // moved once in a while, not at each message
-		t.rows = append([]store.Message(nil), t.rows[len(t.rows)-tailLen+1:]...)
-	}
-	t.rows = append(t.rows, m)
+	t.rows, t.bytes = append(t.rows, m), t.bytes+len(m.Text)
+	t.trim()
 }
 
 // page answers a request for history if all of it is here; lastSeq is the conversation's.

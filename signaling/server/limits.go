@@ -94,8 +94,8 @@ type Limits struct {
 	// a full outbox is refused for each until the announced time: few would close those who were offline longest.
 	RefusalsToClose int
 
-	ConversationsPerDay    int // new ones of one customer
-	ConversationsPerHourIP int // new ones of one address (IPv6: /64)
+	// New ones of one address (IPv6: /64). A customer begins one a week at most: until then a message reopens the last.
+	ConversationsPerHourIP int
 	Queue                  int // conversations that wait
 
 	SignalsPerWindow int // session messages of one end in 10 s
@@ -115,7 +115,7 @@ func DefaultLimits() Limits {
 		// Two thirds of what the embedded store takes at saturation on two cores: beyond it everybody's ack would be late.
 		GlobalPerSecond: 8000, GlobalBurst: 16000,
 		TypingPerSecond: typingPerSecond, RefusalsToClose: refusalsToClose,
-		ConversationsPerDay: 10, ConversationsPerHourIP: 30, Queue: queueCap,
+		ConversationsPerHourIP: 30, Queue: queueCap,
 		SignalsPerWindow: signalsPerWindow, RestartsPerMin: restartsPerMin,
 	}
 }

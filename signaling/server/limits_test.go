@@ -13,7 +13,7 @@ func TestDefaultsAreTheTable(t *testing.T) {
 		CustomerSockets: 5, AgentSockets: 16, OutboxLen: 256, OutboxBytes: 1 << 20,
 		SocketPerSecond: 50, SocketBurst: 200, CustomerPerSecond: 5, CustomerBurst: 20, CustomerPerHour: 600,
 		AgentPerSecond: 20, AgentBurst: 100, GlobalPerSecond: 8000, GlobalBurst: 16000, TypingPerSecond: 5,
-		RefusalsToClose: 200, ConversationsPerDay: 10, ConversationsPerHourIP: 30, Queue: 500,
+		RefusalsToClose: 200, ConversationsPerHourIP: 30, Queue: 500,
 		SignalsPerWindow: 60, RestartsPerMin: 6,
 	}
 	if got := DefaultLimits(); got != want {

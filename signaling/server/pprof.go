@@ -38,7 +38,8 @@ func pprofHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackHost(r.Host) || r.Header.Get("Origin") != "" {
+		site := r.Header.Get("Sec-Fetch-Site") // browsers send it always, and Origin only at times
+		if !loopbackHost(r.Host) || r.Header.Get("Origin") != "" || site != "" && site != "none" {
 			http.Error(w, "Profiles are served to this machine under its loopback address only.", http.StatusForbidden)
 			return
 		}

@@ -132,6 +132,7 @@ func (s *Server) serve(ctx context.Context) error {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	web := s.webServer(s.handler())
+	web.ReadTimeout = s.cfg.Limits.Hello // a body that never comes; a socket's deadlines are its own
 	web.ConnState = newHTTPConns(maxHTTP, s.now).hook
 	g.Go(func() error { return s.splitter.Run(work) })
 	g.Go(func() error { return s.hub.run(work) })
