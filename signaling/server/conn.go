@@ -25,8 +25,9 @@ type conn struct {
 	ip     string
 	host   string // host name that the client dialled, without the port
 	log    connLog
-	place      // owned by the registry
-	bad    int // read loop only
+	place            // owned by the registry
+	bad    int       // read loop only
+	heard  time.Time // read loop only: when its end was put off last
 	outbox
 
 	identity
