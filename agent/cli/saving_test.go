@@ -87,9 +87,12 @@ func TestChatSaysThatNothingCanBeSaved(t *testing.T) {
 func TestAClaimIsHeldWhileNothingCanBeSaved(t *testing.T) {
 	s, saves := savingServer(t)
 	signedIn(t, s, "Ana")
-	conv := s.Customer(servertest.NewCustomerKey()).Conversation().Conversation
+	eve := s.Customer(servertest.NewCustomerKey())
+	conv := eve.Conversation().Conversation
 	p := run(t, context.Background(), "chat", string(conv))
 	p.want("online > ")
+	eve.Say(conv, "Hello?")
+	p.want("Hello?") // it has begun: what is lost from now on comes back
 	saves(false)
 	p.want("Connected again")
 	p.keys("kept\r")
