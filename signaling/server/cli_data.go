@@ -212,7 +212,7 @@ func dataError(err error) error {
 	case errors.Is(err, store.ErrDamaged):
 		return hint{err, "stop the server, keep a copy of the folder, and restore the last whole backup"}
 	case errors.Is(err, store.ErrNotFound):
-		return hint{errors.New("there is no such conversation"), "conversation ids are those of lookalong queue"}
+		return hint{errors.New("there is no such conversation"), "take the whole id, as in lookalong queue --json or lookalong history --json"}
 	}
 	return err
 }
