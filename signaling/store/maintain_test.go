@@ -74,24 +74,6 @@ func TestMaintainReportsDamage(t *testing.T) {
 	}
 }
 
-// TestRestoreCutOff: between moving aside and the last step the data from before
-// are in both places.
-func TestRestoreCutOff(t *testing.T) {
-	dir := private(t)
-	s, stop := run(t, Options{Dir: dir})
-	_, other := fillWithCanaries(t, s, 10)
-	stop()
-	aside, err := moveAside(t.Context(), dir, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := CheckFolder(t.Context(), aside); err != nil || r.Err() != nil || r.Messages != 20 {
-		t.Errorf("aside: %+v %v", r, err)
-	}
-	s, _ = run(t, Options{Dir: dir})
-	wantDense(t, s, other.ID, 10)
-}
-
 // TestRestoreOfAnOlderBackup: a file of the first version is brought up to date on
 // the way, and what is on the erase list does not come back.
 func TestRestoreOfAnOlderBackup(t *testing.T) {

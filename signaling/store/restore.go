@@ -32,15 +32,18 @@ type Restored struct {
 	Copied
 	Erased int    // conversations of the backup that were erased again
 	Aside  string // where the data from before are now; "": there were none
+	// Unlisted: there was no erase list, so that what was erased after the backup was
+	// made is back.
+	Unlisted bool
 }
 
 // Restore makes the backup in file the data of the folder dir. It works on a copy
 // inside the folder: checks it, brings it up to date, and erases again what was
 // erased since it was made. Only then, in one step, it takes the place of the
-// data; until then, and after any failure, they are as they were. The data from
+// data; until then, and after any failure, they are what they were. The data from
 // before keep what was erased only later: remove the folder Aside once it isn't needed.
 //
-// Errors: ErrLocked (a server runs there), ErrExists, ErrDamaged, ErrNewer, ErrFolder, ErrFull.
+// Errors: ErrLocked (a server or a command has the data open), ErrExists, ErrDamaged, ErrNewer, ErrFolder, ErrFull.
 func Restore(ctx context.Context, dir, file string, o RestoreOptions) (out Restored, err error) {
 	if dir, err = prepareFolder(dir); err != nil {
 		return out, err
@@ -62,56 +65,64 @@ func Restore(ctx context.Context, dir, file string, o RestoreOptions) (out Resto
 		return out, folderError("%s can't be removed (%v)", work, reason(err))
 	}
 	defer func() { _ = os.RemoveAll(work) }() // a leftover is removed by the next start
-	if err := prepareCopy(ctx, dir, work, file, o, &out); err != nil {
+	if err := removeSecondNames(dir); err != nil {
 		return out, err
 	}
-	ready := filepath.Join(work, dbName)
-	if out.Bytes, err = syncFile(ready); err != nil {
+	listed, err := prepareCopy(ctx, dir, work, file, o, &out)
+	if err != nil {
 		return out, err
 	}
-	if out.Aside, err = moveAside(ctx, dir, o.Clock()); err != nil {
+	w := swap{dir: dir, ready: filepath.Join(work, dbName), now: o.Clock()}
+	if out.Bytes, err = syncFile(w.ready); err != nil {
 		return out, err
 	}
-	if err := os.Rename(ready, path); err != nil {
-		return out, folderError("%s can't be replaced (%v)", path, reason(err))
+	if err := w.do(ctx); err != nil {
+		return out, err
 	}
-	return out, syncFolder(dir)
+	out.Aside = w.aside
+	if o.EraseList == "" {
+		return out, nil
+	}
+	return out, mergeErasures(filepath.Join(dir, eraseListName), listed)
 }
 
-// prepareCopy makes work/lookalong.db of the backup: whole, up to date, and without what was erased.
-func prepareCopy(ctx context.Context, dir, work, file string, o RestoreOptions, out *Restored) error {
+// prepareCopy makes work/lookalong.db of the backup: whole, up to date, and without
+// what was erased. It returns the ids that were listed as erased.
+func prepareCopy(ctx context.Context, dir, work, file string, o RestoreOptions, out *Restored) (listed []string, err error) {
 	if err := os.Mkdir(work, 0o700); err != nil {
-		return folderError("%s can't be made (%v)", work, reason(err))
+		return nil, folderError("%s can't be made (%v)", work, reason(err))
 	}
 	path := filepath.Join(work, dbName)
 	if err := copyFile(file, path); err != nil {
-		return err
+		return nil, err
 	}
 	if report, err := checkFile(ctx, path); err != nil { // first, as it is: nothing is built on damage
-		return err
+		return nil, err
 	} else if err := report.Err(); err != nil {
-		return fmt.Errorf("store: %s is not restored: %w", file, err)
+		return nil, fmt.Errorf("store: %s is not restored: %w", file, err)
 	}
-	var listed []string
+	out.Unlisted = true
 	for _, from := range []string{filepath.Join(dir, eraseListName), o.EraseList} {
 		if from == "" {
 			continue
 		}
-		if _, err := os.Stat(from); err != nil && from == o.EraseList {
-			return folderError("the erase list %s can't be read (%v)", from, reason(err))
+		if _, err := os.Stat(from); err == nil {
+			out.Unlisted = false
+		} else if from == o.EraseList {
+			return nil, folderError("the erase list %s can't be read (%v)", from, reason(err))
 		}
 		ids, err := readErasures(from)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		listed = append(listed, ids...)
 	}
 	if len(listed) > 0 {
 		if err := appendErasures(filepath.Join(work, eraseListName), listed...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	err := Use(ctx, Options{Dir: work, Clock: o.Clock, StopNewBelow: -1, ReadOnlyBelow: -1}, func(ctx context.Context, s *Store) error {
+	return listed, Use(ctx, Options{Dir: work, Clock: o.Clock, StopNewBelow: -1, ReadOnlyBelow: -1}, func(ctx context.Context, s *Store) error {
 		before, err := s.count(ctx)
 		if err != nil {
 			return err
@@ -126,13 +137,6 @@ func prepareCopy(ctx context.Context, dir, work, file string, o RestoreOptions, 
 		out.Erased, out.Copied = int(before.Conversations-after.Conversations), after
 		return s.scrub(ctx, scrubFor)
 	})
-	if err != nil {
-		return err
-	}
-	if o.EraseList == "" {
-		return nil
-	}
-	return mergeErasures(filepath.Join(dir, eraseListName), listed)
 }
 
 // mergeErasures keeps another folder's list for the next restore here.
@@ -175,41 +179,6 @@ func copyFile(from, to string) (err error) {
 	_, err = io.Copy(out, in)
 	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
 		return folderError("%s can't be written (%v)", to, reason(err))
-	}
-	return nil
-}
-
-// moveAside links the database files into a new folder, "" if there are none, and
-// leaves the database itself in place, to be replaced by a rename: at any moment
-// the old or the new data are there.
-func moveAside(ctx context.Context, dir string, now time.Time) (string, error) {
-	path := filepath.Join(dir, dbName)
-	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		return "", removeLogs(path)
-	}
-	_ = emptyLog(ctx, path) // a damaged file can't be; then its log goes along
-	aside := filepath.Join(dir, "replaced-"+now.UTC().Format("20060102-150405"))
-	if err := os.Mkdir(aside, 0o700); err != nil {
-		return "", folderError("%s can't be made (%v)", aside, reason(err))
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		err := os.Link(path+suffix, filepath.Join(aside, dbName+suffix))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", folderError("%s can't be moved aside (%v)", path+suffix, reason(err))
-		}
-	}
-	if err := syncFolder(aside); err != nil {
-		return "", err
-	}
-	return aside, removeLogs(path)
-}
-
-// removeLogs removes what belongs to the database that was there.
-func removeLogs(path string) error {
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return folderError("%s can't be removed (%v)", path+suffix, reason(err))
-		}
 	}
 	return nil
 }

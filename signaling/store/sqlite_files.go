@@ -66,6 +66,42 @@ func emptyLog(ctx context.Context, path string) error {
 	return nil
 }
 
+// settle empties the log into the file and keeps everybody else out until release
+// is called. SQLite lets only the one connection there is do so. It tries for up to
+// patience. Errors: ErrBusy (others have it open), and those of the disk.
+func settle(ctx context.Context, path string, patience time.Duration) (release func(), err error) {
+	db, err := sql.Open("sqlite", dsn(path, url.Values{
+		"mode": {"rw"}, "_pragma": {"locking_mode(EXCLUSIVE)", "synchronous(FULL)", "wal_autocheckpoint(0)"},
+	}))
+	if err != nil {
+		return nil, translate(err)
+	}
+	db.SetMaxOpenConns(1)               // which the lock is kept by
+	release = func() { _ = db.Close() } // wrote nothing of its own
+	try := func() error {
+		var busy, log, copied int64
+		err := translate(db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &copied))
+		if err == nil && busy != 0 {
+			err = fmt.Errorf("store: write-ahead log: %w", ErrBusy)
+		}
+		return err
+	}
+	if _, err = db.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
+		err = translate(err)
+	}
+	for deadline := time.Now().Add(patience); err == nil; {
+		if err = try(); !errors.Is(err, ErrBusy) || time.Now().After(deadline) {
+			break
+		}
+		err = sleep(ctx, 10*time.Millisecond)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
 // structure asks SQLite for damage: pages, indexes, constraints, and the search
 // index against what it was made of. Its sentences name tables and rows, never
 // contents. At most limit of them.
