@@ -15,8 +15,12 @@ import (
 const (
 	// splitTimeout is how long a client may take to say what it speaks, the TLS handshake included.
 	splitTimeout = 5 * time.Second
-	// maxUndecided is how many connections may be undecided; the oldest makes room for a new one.
+	// maxUndecided is how many connections may be undecided for silentAfter; the oldest makes room for a new one. In a
+	// storm of reconnects many more are younger than that: they have spoken, and wait to be read.
 	maxUndecided = 1000
+	silentAfter  = time.Second
+	// mostUndecided is how many may be undecided, however young.
+	mostUndecided = 8 * maxUndecided
 	// magicCookie stands in bytes 4 to 8 of every STUN message (RFC 8489 section 5).
 	magicCookie = 0x2112A442
 )
@@ -29,6 +33,7 @@ type Splitter struct {
 	listener   net.Listener
 	http, stun *half
 
+	now       func() time.Time
 	mu        sync.Mutex
 	undecided *list.List // of *pending, oldest first
 	closed    chan struct{}
@@ -37,7 +42,7 @@ type Splitter struct {
 
 // Split returns a Splitter over l, which it owns from now on. It starts nothing: call Run.
 func Split(l net.Listener) *Splitter {
-	s := &Splitter{listener: l, undecided: list.New(), closed: make(chan struct{})}
+	s := &Splitter{listener: l, now: time.Now, undecided: list.New(), closed: make(chan struct{})}
 	// Unbuffered: a connection waits here until somebody accepts it.
 	s.http = &half{addr: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
 	s.stun = &half{addr: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -113,6 +118,7 @@ func (s *Splitter) isClosed() bool {
 // pending is a connection that has not said yet what it speaks.
 type pending struct {
 	conn    net.Conn
+	since   time.Time
 	element *list.Element
 	dropped chan struct{}
 	once    sync.Once
@@ -128,10 +134,14 @@ func (p *pending) drop() {
 func (s *Splitter) add(p *pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.undecided.Len() >= maxUndecided {
-		oldest := s.undecided.Front()
-		s.undecided.Remove(oldest)
-		oldest.Value.(*pending).drop() //guard:T10
+	p.since = s.now()
+	for n := s.undecided.Len(); n >= maxUndecided; n-- {
+		oldest := s.undecided.Front().Value.(*pending)
+		if p.since.Sub(oldest.since) < silentAfter && n < mostUndecided {
+			break
+		}
+		s.undecided.Remove(oldest.element)
+		oldest.drop() //guard:T10
 	}
 	p.element = s.undecided.PushBack(p)
 	if s.isClosed() {

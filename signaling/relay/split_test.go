@@ -79,18 +79,21 @@ func TestSplitSilent(t *testing.T) {
 			c.Write([]byte{0, 1}) // half a word
 		}
 	}
-	began := time.Now()
 	c := dial(t, w.tcp)
 	c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if code := get(t, c); code != 200 {
 		t.Errorf("got %d", code)
 	}
-	if d := time.Since(began); d > time.Second {
-		t.Errorf("a good client waited %v", d)
-	}
-	first.SetReadDeadline(time.Now().Add(splitTimeout - 2*time.Second))
-	if _, err := first.Read(make([]byte, 1)); err == nil || isTimeout(err) {
-		t.Errorf("the oldest silent connection was kept: %v", err)
+	// Young as it is it may stay; once it has been silent for a while, a new one takes its place.
+	for until := time.Now().Add(splitTimeout - time.Second); ; {
+		dial(t, w.tcp)
+		first.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := first.Read(make([]byte, 1)); !isTimeout(err) {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("the oldest silent connection was kept")
+		}
 	}
 }
 
