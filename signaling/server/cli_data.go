@@ -47,7 +47,8 @@ func newBackupCmd(s term.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup FILE", Short: "Copy all data into one new file, also while the server runs", Args: oneArg("FILE"),
 		Long: `Copy all data into one new file, also while the server runs. The copy is checked before it gets its name,
-and a file that is there is never replaced. Keep backups for 7 days at most: what was erased is in them until then.`,
+and a file that is there is never replaced. The data are not changed, also not when they are of an older version:
+make a backup before an update, with either program. Keep backups for 7 days at most: what was erased is in them until then.`,
 		Example: `  lookalong-signaling backup --data ./data /backup/lookalong-$(date +%F).db`,
 	}
 	data := dataFlag(cmd)
@@ -55,12 +56,7 @@ and a file that is there is never replaced. Keep backups for 7 days at most: wha
 		if err := needFolder(*data); err != nil {
 			return err
 		}
-		st, err := store.OpenShared(cmd.Context(), store.Options{Dir: *data})
-		if err != nil {
-			return folderError(err)
-		}
-		defer st.Close()
-		c, err := st.Backup(cmd.Context(), args[0])
+		c, err := store.BackupFolder(cmd.Context(), *data, args[0])
 		if err != nil {
 			return dataError(err)
 		}
@@ -89,6 +85,9 @@ made (erasures.log in the data folder) is erased again before it takes the place
 			return dataError(err)
 		}
 		fmt.Fprintf(s.Err, "%d conversations, %d messages are in %s.\n", r.Conversations, r.Messages, *data)
+		if r.Unlisted {
+			fmt.Fprintf(s.Err, "warning: there is no erasures.log in %s: what was erased after the backup was made is back; if a copy was kept, restore again with --force --erase-list\n", *data)
+		}
 		if r.Erased > 0 {
 			fmt.Fprintf(s.Err, "%d conversations of the backup were erased again.\n", r.Erased)
 		}

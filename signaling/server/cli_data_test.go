@@ -101,6 +101,8 @@ func TestDataCommandsBesideAServer(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Errorf("a server on restored data: %d", code)
 	}
+	code, out, errs = runMain(t, "restore", file, "--data", filepath.Join(t.TempDir(), "bare"))
+	want(t, "restore without a list", code, 0, out+errs, "2 conversations, 6 messages", "warning: there is no erasures.log", "--erase-list")
 	next := filepath.Join(t.TempDir(), "new")
 	code, out, errs = runMain(t, "restore", file, "--data", next, "--erase-list", filepath.Join(data, "erasures.log"))
 	want(t, "restore elsewhere", code, 0, out+errs, "1 conversations, 3 messages")

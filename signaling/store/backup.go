@@ -28,7 +28,31 @@ type Copied struct {
 //
 // Errors: ErrExists, ErrFolder (the file can't be written), ErrDamaged (the copy
 // isn't whole), ErrFull.
-func (s *Store) Backup(ctx context.Context, file string) (out Copied, err error) {
+func (s *Store) Backup(ctx context.Context, file string) (Copied, error) {
+	return backupOf(ctx, s.path, file)
+}
+
+// BackupFolder is Backup of a folder that isn't open, also beside a running server.
+// It changes no data: those of an older version are copied as they are, so that a
+// backup before an update is one to go back to. Errors: also ErrNewer.
+func BackupFolder(ctx context.Context, dir, file string) (Copied, error) {
+	path := filepath.Join(dir, dbName)
+	if info, err := os.Stat(path); err != nil {
+		return Copied{}, folderError("%s has no data (%v)", dir, reason(err))
+	} else if info.Size() == 0 {
+		return Copied{}, folderError("%s has no data", dir)
+	}
+	if err := CheckPlace(ctx, dir); err != nil {
+		return Copied{}, err
+	}
+	abs, err := filepath.Abs(path) // SQLite gets it as a URI
+	if err != nil {
+		return Copied{}, folderError("%s: %v", path, err)
+	}
+	return backupOf(ctx, abs, file)
+}
+
+func backupOf(ctx context.Context, path, file string) (out Copied, err error) {
 	file, err = filepath.Abs(file)
 	if err != nil {
 		return out, folderError("%s: %v", file, err)
@@ -48,7 +72,7 @@ func (s *Store) Backup(ctx context.Context, file string) (out Copied, err error)
 			_ = os.Remove(part) // err says more
 		}
 	}()
-	if err := s.copyInto(ctx, part); err != nil {
+	if err := copyInto(ctx, path, part); err != nil {
 		return out, err
 	}
 	report, err := checkFile(ctx, part)

@@ -196,7 +196,7 @@ func TestRestore(t *testing.T) {
 	}
 	for range 2 {
 		next := private(t)
-		if r, err = Restore(t.Context(), next, file, RestoreOptions{EraseList: list}); err != nil || r.Erased != 1 {
+		if r, err = Restore(t.Context(), next, file, RestoreOptions{EraseList: list}); err != nil || r.Erased != 1 || r.Unlisted {
 			t.Fatalf("%+v %v", r, err)
 		}
 		if found := traces(t, next); len(found) > 0 {
@@ -204,7 +204,50 @@ func TestRestore(t *testing.T) {
 		}
 		list = filepath.Join(next, eraseListName) // it has come along
 	}
+	if r, err := Restore(t.Context(), private(t), file, RestoreOptions{}); err != nil || !r.Unlisted {
+		t.Errorf("without a list: %+v %v", r, err)
+	}
 	_, err = Restore(t.Context(), private(t), file, RestoreOptions{EraseList: "/nowhere/erasures.log"})
+	wantErr(t, err, ErrFolder)
+}
+
+// TestBackupOfAnOlderVersion: the backup before an update is really of before, and
+// the data are what they were.
+func TestBackupOfAnOlderVersion(t *testing.T) {
+	known, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := private(t)
+	db, err := openWriter(filepath.Join(dir, dbName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // it stands for the older server that runs
+	if err := migrate(t.Context(), db, known[:1], time.UnixMilli(1)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(private(t), "before.db")
+	if _, err := BackupFolder(t.Context(), dir, file); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, dbName), file} {
+		r, err := openReaders(path, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := schemaVersion(t.Context(), r); err != nil || v != 1 {
+			t.Errorf("%s has version %d, %v", path, v, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := private(t)
+	if _, err := Restore(t.Context(), next, file, RestoreOptions{}); err != nil {
+		t.Error(err)
+	}
+	_, err = BackupFolder(t.Context(), private(t), file+"2")
 	wantErr(t, err, ErrFolder)
 }
 
@@ -223,7 +266,7 @@ func TestRestoreOfANewerBackup(t *testing.T) {
 	if err := createEmpty(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.copyInto(t.Context(), file); err != nil {
+	if err := copyInto(t.Context(), s.path, file); err != nil {
 		t.Fatal(err)
 	}
 	dir := private(t)

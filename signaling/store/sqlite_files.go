@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// copyInto writes a copy into an empty file. VACUUM INTO reads in one
+// copyInto writes a copy of the file from into an empty one. VACUUM INTO reads in one
 // transaction, which holds up no writer, and writes no page that was deleted.
-func (s *Store) copyInto(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", dsn(s.path, url.Values{"mode": {"ro"}}))
+func copyInto(ctx context.Context, from, to string) error {
+	db, err := sql.Open("sqlite", dsn(from, url.Values{"mode": {"ro"}}))
 	if err != nil {
 		return translate(err)
 	}
 	defer func() { _ = db.Close() }() // read only
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?", path)
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", to)
 	return translate(err)
 }
 
