@@ -46,9 +46,16 @@ func storm(args []string) (report, error) {
 	sockets := make([]*socket, o.n)
 	lasts := make([]int, o.n)
 	err := each(o.n, 64, func(i int) (err error) {
-		sockets[i], _, lasts[i], err = o.customer(i, keys[i])
-		if err == nil && o.relay {
+		var conv string
+		sockets[i], conv, lasts[i], err = o.customer(i, keys[i])
+		switch {
+		case err != nil:
+		case o.relay:
 			err = sockets[i].fill(i)
+		default: // a page that is opened shows what was said; from then on the server has it in memory, as the relay has
+			if err = sockets[i].write(historyOf(conv, 0)); err == nil {
+				_, err = sockets[i].await("chat.page")
+			}
 		}
 		return err
 	})
@@ -115,15 +122,15 @@ func (o *options) catchUp(i int, key cast.Key, last int) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := fmt.Sprintf("resume %d", missed)
+	ask := fmt.Appendf(nil, "resume %d", missed)
 	if !o.relay {
 		if seq != last {
 			s.ws.Close()
 			return nil, fmt.Errorf("conversation %s is at %d, it was at %d", conv, seq, last)
 		}
-		ask = fmt.Sprintf(`{"type":"chat.history","id":"h","conversation":"%s","after":%d,"limit":100}`, conv, last-missed)
+		ask = historyOf(conv, last-missed)
 	}
-	if err = s.write([]byte(ask)); err == nil {
+	if err = s.write(ask); err == nil {
 		var page []byte
 		if page, err = s.await("chat.page"); err == nil {
 			err = o.check(page, last)
@@ -134,6 +141,10 @@ func (o *options) catchUp(i int, key cast.Key, last int) (*socket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func historyOf(conversation string, after int) []byte {
+	return fmt.Appendf(nil, `{"type":"chat.history","id":"h","conversation":"%s","after":%d,"limit":100}`, conversation, after)
 }
 
 // check wants the missed messages in the page, each once.
