@@ -45,7 +45,12 @@ func Main(ctx context.Context, args []string, s term.Streams) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(s.Err, "lookalong-signaling: %s\n", term.Line(strings.TrimPrefix(err.Error(), "store: ")))
+	text := strings.ReplaceAll(err.Error(), "store: ", "") // at each level that added a fact
+	if strings.HasPrefix(text, "unknown command") {
+		text, _, _ = strings.Cut(text, "\n")
+		err = hint{usageError{err}, "lookalong-signaling --help lists the commands"}
+	}
+	fmt.Fprintf(s.Err, "lookalong-signaling: %s\n", term.Line(text))
 	if h, ok := errors.AsType[hint](err); ok {
 		fmt.Fprintf(s.Err, "hint: %s\n", h.todo)
 	}

@@ -265,3 +265,16 @@ func TestConfigCheck(t *testing.T) {
 		want(t, what, code, c.code, out+errs, c.want)
 	}
 }
+
+// TestCheckOfARelativeFolder: the default folder's name has no slash before it.
+func TestCheckOfARelativeFolder(t *testing.T) {
+	data, _ := filled(t)
+	t.Chdir(filepath.Dir(data))
+	code, out, errs := runMain(t, "check", "--data", filepath.Base(data))
+	want(t, "check", code, 0, out+errs, "2 conversations and 6 messages")
+}
+
+func TestUnknownCommandIsWrongUsage(t *testing.T) {
+	code, out, errs := runMain(t, "serv")
+	want(t, "serv", code, 2, out+errs, "unknown command", "hint:")
+}

@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"path/filepath"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -52,7 +53,10 @@ func dsn(path string, query url.Values) string {
 	query.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	query.Add("_pragma", "foreign_keys(ON)")
 	query.Add("_pragma", "secure_delete(ON)")
-	query.Add("_pragma", "temp_store(MEMORY)") // no text goes to another folder
+	query.Add("_pragma", "temp_store(MEMORY)")      // no text goes to another folder
+	if abs, err := filepath.Abs(path); err == nil { // file://data/… would name a host
+		path = abs
+	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 
