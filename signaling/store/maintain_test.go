@@ -118,3 +118,45 @@ func TestRestoreOfAnOlderBackup(t *testing.T) {
 		t.Errorf("%+v %v", rep, err)
 	}
 }
+
+// TestRetentionWaitsAfterAJump: a clock that is set wrong must not erase everything.
+func TestRetentionWaitsAfterAJump(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var p pace
+	for i, c := range []struct {
+		wall, mono time.Duration
+		want       error
+	}{
+		{0, 0, nil},
+		{time.Hour + time.Minute, time.Hour, nil}, // set right
+		{1000 * 24 * time.Hour, 2 * time.Hour, ErrClock},
+		{1000*24*time.Hour + time.Hour, 3 * time.Hour, nil}, // it was right
+		{4 * time.Hour, 4 * time.Hour, ErrClock},            // it was wrong, and back
+		{5 * time.Hour, 5 * time.Hour, nil},
+	} {
+		if err := p.check(start.Add(c.wall), c.mono); !errors.Is(err, c.want) {
+			t.Errorf("pass %d: %v, want %v", i, err, c.want)
+		}
+	}
+}
+
+// TestRetainWaitsInMaintain: the pass after a jump reports and deletes nothing.
+func TestRetainWaitsInMaintain(t *testing.T) {
+	s, c := fresh(t)
+	_, old := newConversation(t, s, "old")
+	closeIt(t, s, old.ID)
+	pass := s.retention(RetentionPolicy{Chat: KeepChat})
+	if err := pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.add(KeepChat + 24*time.Hour)
+	wantErr(t, pass(t.Context()), ErrClock)
+	if _, err := s.Conversation(t.Context(), old.ID); err != nil {
+		t.Errorf("erased by a jump: %v", err)
+	}
+	if err := pass(t.Context()); err != nil { // the calendar is believed now
+		t.Fatal(err)
+	}
+	_, err := s.Conversation(t.Context(), old.ID)
+	wantErr(t, err, ErrNotFound)
+}

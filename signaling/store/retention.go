@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -157,13 +158,49 @@ func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
 	repeat(ctx, report,
 		chore{every: eraseEvery, do: s.FinishErasures},
 		chore{every: indexEvery, do: s.indexIdle},
-		chore{every: retainEvery, do: func(ctx context.Context) error {
-			if _, err := s.Retain(ctx, m.Retention); err != nil {
-				return err
-			}
-			return s.forgetErasures(ctx)
-		}})
+		chore{every: retainEvery, do: s.retention(m.Retention)})
 	return nil
+}
+
+// maxJump is how far the calendar may move away from the time that really went by,
+// between two passes of retention: above what a correction of the clock does.
+const maxJump = time.Hour
+
+// ErrClock: the clock jumped, so that what looks old may not be. Nothing was deleted.
+var ErrClock = errors.New("the clock jumped")
+
+// pace compares the calendar with the monotonic clock.
+type pace struct {
+	wall time.Time
+	mono time.Duration
+}
+
+// check returns ErrClock if the two moved apart since it was called last. The next
+// pass believes the calendar again: by then somebody can have looked at it.
+func (p *pace) check(wall time.Time, mono time.Duration) error {
+	before := *p
+	*p = pace{wall, mono}
+	if before.wall.IsZero() {
+		return nil
+	}
+	if off := wall.Round(0).Sub(before.wall.Round(0)) - (mono - before.mono); off > maxJump || off < -maxJump {
+		return fmt.Errorf("store: %w by %v: retention waits for the next pass; set the clock right if it is wrong", ErrClock, off.Round(time.Second))
+	}
+	return nil
+}
+
+// retention is a pass that looks at the clock first.
+func (s *Store) retention(policy RetentionPolicy) func(context.Context) error {
+	var p pace
+	return func(ctx context.Context) error {
+		if err := p.check(s.now(), s.age()); err != nil {
+			return err
+		}
+		if _, err := s.Retain(ctx, policy); err != nil {
+			return err
+		}
+		return s.forgetErasures(ctx)
+	}
 }
 
 // chore is what is done again and again.
@@ -187,7 +224,9 @@ func repeat(ctx context.Context, report func(error), chores ...chore) {
 				}
 				if err != nil {
 					report(err)
-					c.next = time.Now().Add(max(retryAfter, c.every/10))
+					if !errors.Is(err, ErrClock) { // that is not to be tried again soon
+						c.next = time.Now().Add(max(retryAfter, c.every/10))
+					}
 				}
 			}
 			if c.next.Before(next) {
