@@ -1,6 +1,6 @@
 // Free space where there is statfs.
 
-//go:build linux || darwin
+//go:build darwin
 
 package store
 

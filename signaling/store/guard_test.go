@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lookalong/lookalong/internal/fault"
 )
 
@@ -251,4 +253,15 @@ func TestNoSpace(t *testing.T) {
 	}
 	s.want(strings.Join(acked, " "), "ids", "k")
 	t.Logf("%d messages, full %d times", len(acked), full)
+}
+
+// TestFreeSpaceIsInFragments: file systems that prefer to be read in large blocks
+// still count in small ones.
+func TestFreeSpaceIsInFragments(t *testing.T) {
+	if got := blockBytes(&unix.Statfs_t{Bavail: 1000, Bsize: 1 << 20, Frsize: 4096}); got != 4096000 {
+		t.Error(got)
+	}
+	if got := blockBytes(&unix.Statfs_t{Bavail: 1000, Bsize: 512}); got != 512000 {
+		t.Error(got)
+	}
 }
