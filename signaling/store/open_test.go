@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -250,4 +251,22 @@ func TestSharedLeavesMigrationToTheServer(t *testing.T) {
 	defer l.release()
 	_, err = OpenShared(t.Context(), Options{Dir: dir})
 	wantErr(t, err, ErrLocked)
+}
+
+// TestSQLiteVersion: before 3.51.3 a checkpoint beside a writer that starts the
+// write-ahead log over could damage the file (https://www.sqlite.org/wal.html),
+// and here they do run beside each other.
+func TestSQLiteVersion(t *testing.T) {
+	s, _ := fresh(t)
+	var text string
+	if err := s.readDB.QueryRow("SELECT sqlite_version()").Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor, patch int
+	if n, err := fmt.Sscanf(text, "%d.%d.%d", &major, &minor, &patch); n != 3 {
+		t.Fatal(text, err)
+	}
+	if major*1_000_000+minor*1000+patch < 3_051_003 {
+		t.Errorf("SQLite %s, want 3.51.3 or later", text)
+	}
 }
