@@ -270,8 +270,8 @@ func (s *Store) checkAll(ctx context.Context, report func(error)) error {
 	return err
 }
 
-// CheckPlace says whether Open could use a folder, without making or changing
-// anything. A folder that is not there yet is fine. Errors: ErrFolder, ErrNewer,
+// CheckPlace says whether Open could use a folder, without making or changing data
+// (to read them, SQLite may leave an empty write-ahead log and its index beside them). A folder that is not there yet is fine. Errors: ErrFolder, ErrNewer,
 // ErrDamaged.
 func CheckPlace(ctx context.Context, dir string) error {
 	if dir == "" {
