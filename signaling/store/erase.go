@@ -2,7 +2,8 @@
 // happens on the way. The order is what makes it complete after a crash:
 //
 //	erasures.log ─► row in erasures, conversation closed ─► rows deleted, a slice at
-//	a time ─► gone (customers, agents see it no more) ─► gaps of pages wiped ─►
+//	a time ─► gone (customers, agents see it no more) ─► words that find pages of the
+//	search index replaced ─► gaps of pages wiped ─►
 //	write-ahead log emptied ─► done
 //
 // The file comes first and outlives a restore: each start, and each restore,
@@ -141,9 +142,13 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 	return s.clean(ctx, open...)
 }
 
-// clean removes the last copies of deleted rows: in the gaps of pages, then in the
-// write-ahead log. Then the erasures are done.
+// clean removes the last copies of deleted rows: the words by which pages of the
+// search index are found, the gaps of pages, then the write-ahead log. Then the
+// erasures are done.
 func (s *Store) clean(ctx context.Context, convs ...string) error {
+	if err := s.wipeKeys(ctx); err != nil {
+		return err
+	}
 	if err := s.wipeGaps(ctx); err != nil {
 		return err
 	}
