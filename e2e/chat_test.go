@@ -52,10 +52,14 @@ func TestReloadKeepsEverything(t *testing.T) {
 	chat.wants("first")
 	chat.say("second")
 	c.WaitText("log", "Conversation", "second")
-	c.Type("textbox", "Message", "a draft that is not sent")
-	c.Reload()
-	c.WaitText("log", "Conversation", "second")
-	c.WaitText("textbox", "Message", "a draft that is not sent")
+	draft := ""
+	for _, part := range []string{"a draft", " that", " is", " not", " sent"} { // each kept, however soon the reload comes
+		c.Type("textbox", "Message", part)
+		c.Reload()
+		c.WaitText("log", "Conversation", "second")
+		draft += part
+		c.WaitText("textbox", "Message", draft)
+	}
 	c.WaitPage("Ana")
 	c.Go("about:blank")
 	chat.say("while you were away")

@@ -54,6 +54,8 @@ class Indexed implements Store {
     return new Promise((resolve, reject) => {
       const tx = this.#db.transaction(name, mode);
       const request = work(tx.objectStore(name));
+      // Sent with the request: a write that waited for its answer first would be undone by a reload in between.
+      if (mode === 'readwrite') tx.commit?.();
       tx.oncomplete = () => resolve(request.result);
       tx.onabort = () => reject(tx.error);
     });
