@@ -46,20 +46,29 @@ type ScreenCodecs struct {
 // ScreenConfig describes the frames that follow; sent before the first and when it changes.
 type ScreenConfig struct {
 	Type    string `json:"type"`
+	Stream  int    `json:"stream,omitempty" v:"max=3"`
 	Codec   string `json:"codec" v:"max=40"` // WebCodecs codec string; or "image/png", "image/jpeg": each frame is a whole image
 	Width   int    `json:"width" v:"min=1,max=8192"`
 	Height  int    `json:"height" v:"min=1,max=8192"`
-	Surface string `json:"surface" v:"enum=monitor|window|browser|pattern|unknown"`
+	Surface string `json:"surface" v:"enum=monitor|window|browser|camera|pattern|unknown"`
 }
 
-// ScreenKeyframe asks for a key frame.
+// ScreenRemoved says that one of several sources is shown no more; the others go on.
+type ScreenRemoved struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+}
+
+// ScreenKeyframe asks for a key frame of a stream.
 type ScreenKeyframe struct {
-	Type string `json:"type"`
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
 }
 
 // ScreenFeedback acknowledges one whole frame; sent at its arrival, and again when it is decoded.
 type ScreenFeedback struct {
 	Type       string `json:"type"`
+	Stream     int    `json:"stream,omitempty" v:"max=3"`
 	Frame      uint32 `json:"frame"`
 	ReceivedMs int64  `json:"receivedMs"`          // agent's clock, Unix milliseconds
 	DecodedMs  int64  `json:"decodedMs,omitempty"` // the same, when it was painted

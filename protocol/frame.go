@@ -9,7 +9,7 @@ import (
 // The picture's chunks on channel screen: a 16-byte big-endian header, then the payload.
 //
 //	 0        1        2                 4                 6                 8                12               16
-//	| version | kind   | chunk (u16)     | chunks (u16)    | 0 (u16)         | frame (u32)     | capture (u32)    |
+//	| version | kind   | chunk (u16)     | chunks (u16)    | stream | 0      | frame (u32)     | capture (u32)    |
 const (
 	FrameHeaderBytes = 16
 	FrameVersion     = 1
@@ -17,6 +17,7 @@ const (
 	MaxFrameBytes    = 8 << 20                            // of one encoded frame; a key frame of 33 Mpx text stays below
 	MaxFrameSide     = 8192                               // pixels (security.md T32)
 	MaxFramePixels   = 33_000_000
+	MaxStreams       = 4 // sources shown at a time
 )
 
 // FrameKind says how a frame is decoded.
@@ -35,6 +36,7 @@ var ErrFrame = errors.New("frame")
 // Chunk is the header of one chunk.
 type Chunk struct {
 	Kind      FrameKind
+	Stream    uint8  // 0 … MaxStreams-1; each source counts its own frames
 	Chunk     uint16 // 0 … Chunks-1
 	Chunks    uint16
 	Frame     uint32 // counts up by one for each encoded frame
@@ -44,6 +46,7 @@ type Chunk struct {
 // Frame is one whole encoded frame.
 type Frame struct {
 	Kind      FrameKind
+	Stream    uint8
 	Frame     uint32
 	CaptureMs uint32
 	Data      []byte
@@ -54,7 +57,7 @@ func (c Chunk) AppendHeader(b []byte) []byte {
 	b = append(b, FrameVersion, byte(c.Kind))
 	b = binary.BigEndian.AppendUint16(b, c.Chunk)
 	b = binary.BigEndian.AppendUint16(b, c.Chunks)
-	b = append(b, 0, 0)
+	b = append(b, c.Stream, 0)
 	b = binary.BigEndian.AppendUint32(b, c.Frame)
 	return binary.BigEndian.AppendUint32(b, c.CaptureMs)
 }
@@ -64,11 +67,12 @@ func ParseChunk(b []byte) (Chunk, []byte, error) {
 	if len(b) <= FrameHeaderBytes || len(b) > MaxChannelBytes {
 		return Chunk{}, nil, fmt.Errorf("%w: a chunk has %d bytes, want 17 to 16384", ErrFrame, len(b))
 	}
-	if b[0] != FrameVersion || b[6] != 0 || b[7] != 0 {
+	if b[0] != FrameVersion || b[7] != 0 {
 		return Chunk{}, nil, fmt.Errorf("%w: unknown header version", ErrFrame)
 	}
 	c := Chunk{
 		Kind:      FrameKind(b[1]),
+		Stream:    b[6],
 		Chunk:     binary.BigEndian.Uint16(b[2:]),
 		Chunks:    binary.BigEndian.Uint16(b[4:]),
 		Frame:     binary.BigEndian.Uint32(b[8:]),
@@ -76,6 +80,9 @@ func ParseChunk(b []byte) (Chunk, []byte, error) {
 	}
 	if c.Kind < FrameKey || c.Kind > FrameStill {
 		return Chunk{}, nil, fmt.Errorf("%w: unknown kind %d", ErrFrame, c.Kind)
+	}
+	if c.Stream >= MaxStreams { //guard:T32
+		return Chunk{}, nil, fmt.Errorf("%w: stream %d", ErrFrame, c.Stream)
 	}
 	if c.Chunks == 0 || c.Chunk >= c.Chunks || int(c.Chunks) > MaxFrameBytes/MaxChunkPayload+1 { //guard:T32
 		return Chunk{}, nil, fmt.Errorf("%w: chunk %d of %d", ErrFrame, c.Chunk, c.Chunks)
@@ -93,7 +100,7 @@ func (f Frame) Split() ([][]byte, error) {
 	for i := range n {
 		part := f.Data[i*MaxChunkPayload : min((i+1)*MaxChunkPayload, len(f.Data))]
 		b := make([]byte, 0, FrameHeaderBytes+len(part))
-		b = Chunk{Kind: f.Kind, Chunk: uint16(i), Chunks: uint16(n), Frame: f.Frame, CaptureMs: f.CaptureMs}.AppendHeader(b)
+		b = Chunk{Kind: f.Kind, Stream: f.Stream, Chunk: uint16(i), Chunks: uint16(n), Frame: f.Frame, CaptureMs: f.CaptureMs}.AppendHeader(b)
 		out = append(out, append(b, part...))
 	}
 	return out, nil
@@ -113,7 +120,7 @@ func (r *Reassembler) Add(b []byte) (*Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Chunk != r.next || c.Chunk > 0 && (c.Frame != r.head.Frame || c.Kind != r.head.Kind || c.Chunks != r.head.Chunks || c.CaptureMs != r.head.CaptureMs) {
+	if c.Chunk != r.next || c.Chunk > 0 && (c.Frame != r.head.Frame || c.Kind != r.head.Kind || c.Stream != r.head.Stream || c.Chunks != r.head.Chunks || c.CaptureMs != r.head.CaptureMs) {
 		return nil, fmt.Errorf("%w: chunk %d of frame %d is out of place", ErrFrame, c.Chunk, c.Frame)
 	}
 	if c.Chunk == 0 {
@@ -127,7 +134,7 @@ func (r *Reassembler) Add(b []byte) (*Frame, error) {
 	if r.next < c.Chunks {
 		return nil, nil
 	}
-	f := &Frame{Kind: c.Kind, Frame: c.Frame, CaptureMs: c.CaptureMs, Data: r.data}
+	f := &Frame{Kind: c.Kind, Stream: c.Stream, Frame: c.Frame, CaptureMs: c.CaptureMs, Data: r.data}
 	r.next, r.data = 0, nil
 	return f, nil
 }

@@ -115,6 +115,7 @@ func TestFrameVectors(t *testing.T) {
 		Chunks []string
 		Frames []struct {
 			Kind             protocol.FrameKind
+			Stream           uint8
 			Frame, CaptureMs uint32
 			Hex              string
 		}
@@ -141,7 +142,7 @@ func TestFrameVectors(t *testing.T) {
 			if f == nil {
 				continue
 			}
-			if n >= len(c.Frames) || f.Kind != c.Frames[n].Kind || f.Frame != c.Frames[n].Frame || f.CaptureMs != c.Frames[n].CaptureMs || hex.EncodeToString(f.Data) != c.Frames[n].Hex {
+			if n >= len(c.Frames) || f.Kind != c.Frames[n].Kind || f.Stream != c.Frames[n].Stream || f.Frame != c.Frames[n].Frame || f.CaptureMs != c.Frames[n].CaptureMs || hex.EncodeToString(f.Data) != c.Frames[n].Hex {
 				t.Errorf("%s: frame %d is %+v", c.Name, n, f)
 			}
 			n++

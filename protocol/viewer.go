@@ -25,10 +25,17 @@ type ViewerCodecs struct {
 // ViewerConfig describes the frames that follow.
 type ViewerConfig struct {
 	Type    string `json:"type"`
+	Stream  int    `json:"stream,omitempty" v:"max=3"`
 	Codec   string `json:"codec"`
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Surface string `json:"surface"`
+}
+
+// ViewerRemoved says that a stream is shown no more.
+type ViewerRemoved struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
 }
 
 // ViewerState is everything the page shows around the picture; sent at each change and every second.
@@ -47,12 +54,14 @@ type ViewerState struct {
 
 // ViewerPainted reports a painted frame.
 type ViewerPainted struct {
-	Type  string `json:"type"`
-	Frame uint32 `json:"frame"`
-	AtMs  int64  `json:"atMs"` // Unix milliseconds
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+	Frame  uint32 `json:"frame"`
+	AtMs   int64  `json:"atMs"` // Unix milliseconds
 }
 
 // ViewerKeyframe asks for a key frame: the chain is broken.
 type ViewerKeyframe struct {
-	Type string `json:"type"`
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
 }

@@ -171,7 +171,7 @@ func (p *page) putFrame(f *protocol.Frame) bool {
 	if err != nil {
 		return false
 	}
-	head := protocol.Chunk{Kind: f.Kind, Chunks: 1, Frame: f.Frame, CaptureMs: f.CaptureMs}
+	head := protocol.Chunk{Kind: f.Kind, Stream: f.Stream, Chunks: 1, Frame: f.Frame, CaptureMs: f.CaptureMs}
 	if _, err := w.Write(head.AppendHeader(make([]byte, 0, protocol.FrameHeaderBytes))); err != nil {
 		return false
 	}

@@ -93,6 +93,7 @@ func typescript(c comments) ([]byte, error) {
 	p("export const MAX_FRAME_BYTES = %d;", protocol.MaxFrameBytes)
 	p("export const MAX_FRAME_SIDE = %d;", protocol.MaxFrameSide)
 	p("export const MAX_FRAME_PIXELS = %d;", protocol.MaxFramePixels)
+	p("export const MAX_STREAMS = %d;", protocol.MaxStreams)
 	p("export const CHANNELS = { control: %d, direct: %d, screen: %d } as const;", protocol.ChannelControl, protocol.ChannelDirect, protocol.ChannelScreen)
 	p("export const FRAME_KIND = { key: %d, delta: %d, still: %d } as const;", protocol.FrameKey, protocol.FrameDelta, protocol.FrameStill)
 	p("")

@@ -9,7 +9,7 @@ import { read } from './vectors.ts';
 interface Vector {
   name: string;
   chunks?: string[];
-  frames?: { kind: number; frame: number; captureMs: number; hex: string }[];
+  frames?: { kind: number; stream?: number; frame: number; captureMs: number; hex: string }[];
   error?: boolean;
   filler?: number;
 }
@@ -27,6 +27,7 @@ for (const vector of JSON.parse(read('frame/chunks.json')) as Vector[]) {
           : [
               {
                 kind: frame.kind,
+                ...(frame.stream !== 0 && { stream: frame.stream }),
                 frame: frame.frame,
                 captureMs: frame.captureMs,
                 hex: Buffer.from(frame.data).toString('hex'),
@@ -49,18 +50,18 @@ test('splitting and putting together gives the same frame, at the sizes around a
   ]) {
     const data = new Uint8Array(size).map((_, i) => i * 7);
     const box = new Reassembler();
-    const chunks = split({ kind: 1, frame: 0xffff_fffe, captureMs: 0xffff_ffff, data });
+    const chunks = split({ kind: 1, stream: 3, frame: 0xffff_fffe, captureMs: 0xffff_ffff, data });
     assert.ok(chunks.every((chunk) => chunk.length <= MAX_CHANNEL_BYTES));
     const frames = chunks.map((chunk) => box.add(chunk)).filter((frame) => frame !== null);
     assert.equal(frames.length, 1);
     const { data: got, ...head } = frames[0] ?? { data: new Uint8Array() };
-    assert.deepEqual(head, { kind: 1, frame: 0xffff_fffe, captureMs: 0xffff_ffff });
+    assert.deepEqual(head, { kind: 1, stream: 3, frame: 0xffff_fffe, captureMs: 0xffff_ffff });
     assert.ok(Buffer.from(got).equals(data));
   }
 });
 
 test('nothing and too much are refused', () => {
-  const frame = { kind: 1, frame: 0, captureMs: 0 };
+  const frame = { kind: 1, stream: 0, frame: 0, captureMs: 0 };
   assert.throws(() => split({ ...frame, data: new Uint8Array(0) }), RangeError);
   assert.throws(() => split({ ...frame, data: new Uint8Array(MAX_FRAME_BYTES + 1) }), RangeError);
 });

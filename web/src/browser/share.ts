@@ -211,7 +211,7 @@ export class Share {
     if (this.#codec.startsWith('image/')) {
       this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#rate.bitrate;
     }
-    const chunks = split({ kind, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data });
+    const chunks = split({ kind, stream: 0, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data });
     this.#rate = rate.sent(this.#rate, frame, encoded.data.length, Date.now());
     this.#rate = rate.encoded(this.#rate, encoded.tookMs);
     try {

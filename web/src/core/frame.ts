@@ -1,7 +1,14 @@
 // The picture's chunks on the channel `screen`: a 16-byte big-endian header, then the payload. The twin of
 // protocol/frame.go, checked by the same vectors.
 
-import { FRAME_HEADER_BYTES, FRAME_KIND, FRAME_VERSION, MAX_CHANNEL_BYTES, MAX_FRAME_BYTES } from './protocol.gen.ts';
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_KIND,
+  FRAME_VERSION,
+  MAX_CHANNEL_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_STREAMS,
+} from './protocol.gen.ts';
 
 export const MAX_CHUNK_PAYLOAD = MAX_CHANNEL_BYTES - FRAME_HEADER_BYTES;
 const MAX_CHUNKS = Math.floor(MAX_FRAME_BYTES / MAX_CHUNK_PAYLOAD) + 1;
@@ -9,6 +16,8 @@ const MAX_CHUNKS = Math.floor(MAX_FRAME_BYTES / MAX_CHUNK_PAYLOAD) + 1;
 /** One whole encoded frame. captureMs is the low 32 bits of the customer's Unix milliseconds. */
 export interface Frame {
   readonly kind: number;
+  /** which of the sources shown; each counts its own frames */
+  readonly stream: number;
   readonly frame: number;
   readonly captureMs: number;
   readonly data: Uint8Array<ArrayBuffer>;
@@ -16,6 +25,7 @@ export interface Frame {
 
 export interface ChunkHeader {
   readonly kind: number;
+  readonly stream: number;
   readonly chunk: number;
   readonly chunks: number;
   readonly frame: number;
@@ -36,6 +46,7 @@ export function split(frame: Frame): Uint8Array<ArrayBuffer>[] {
     view.setUint8(1, frame.kind);
     view.setUint16(2, i);
     view.setUint16(4, chunks);
+    view.setUint8(6, frame.stream);
     view.setUint32(8, frame.frame);
     view.setUint32(12, frame.captureMs);
     message.set(part, FRAME_HEADER_BYTES);
@@ -48,13 +59,15 @@ export function split(frame: Frame): Uint8Array<ArrayBuffer>[] {
 export function parseHeader(message: Uint8Array, maxBytes: number): ChunkHeader | null {
   if (message.length <= FRAME_HEADER_BYTES || message.length > FRAME_HEADER_BYTES + maxBytes) return null;
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-  if (view.getUint8(0) !== FRAME_VERSION || view.getUint16(6) !== 0) return null;
+  if (view.getUint8(0) !== FRAME_VERSION || view.getUint8(7) !== 0) return null;
   const kind = view.getUint8(1);
   if (kind < FRAME_KIND.key || kind > FRAME_KIND.still) return null;
+  const stream = view.getUint8(6);
+  if (stream >= MAX_STREAMS) return null; //guard:T32
   const chunk = view.getUint16(2);
   const chunks = view.getUint16(4);
   if (chunks === 0 || chunk >= chunks || chunks > MAX_CHUNKS) return null; //guard:T32
-  return { kind, chunk, chunks, frame: view.getUint32(8), captureMs: view.getUint32(12) };
+  return { kind, stream, chunk, chunks, frame: view.getUint32(8), captureMs: view.getUint32(12) };
 }
 
 /** Puts the chunks of an ordered channel together again. */
@@ -73,6 +86,7 @@ export class Reassembler {
       want === 0 ||
       (first.frame === head.frame &&
         first.kind === head.kind &&
+        first.stream === head.stream &&
         first.chunks === head.chunks &&
         first.captureMs === head.captureMs);
     if (head.chunk !== want || !same) {
@@ -92,7 +106,7 @@ export class Reassembler {
       at += part.length;
     }
     this.#parts = [];
-    return { kind: head.kind, frame: head.frame, captureMs: head.captureMs, data };
+    return { kind: head.kind, stream: head.stream, frame: head.frame, captureMs: head.captureMs, data };
   }
 }
 

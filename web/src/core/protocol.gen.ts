@@ -11,6 +11,7 @@ export const FRAME_VERSION = 1;
 export const MAX_FRAME_BYTES = 8388608;
 export const MAX_FRAME_SIDE = 8192;
 export const MAX_FRAME_PIXELS = 33000000;
+export const MAX_STREAMS = 4;
 export const CHANNELS = { control: 1, direct: 2, screen: 3 } as const;
 export const FRAME_KIND = { key: 1, delta: 2, still: 3 } as const;
 
@@ -898,29 +899,43 @@ export const ScreenCodecsFields: Fields = {
 /** ScreenConfig describes the frames that follow; sent before the first and when it changes. */
 export interface ScreenConfig {
   readonly type: 'screen.config';
+  readonly stream?: number;
   /** WebCodecs codec string; or "image/png", "image/jpeg": each frame is a whole image */
   readonly codec: string;
   readonly width: number;
   readonly height: number;
-  readonly surface: 'monitor' | 'window' | 'browser' | 'pattern' | 'unknown';
+  readonly surface: 'monitor' | 'window' | 'browser' | 'camera' | 'pattern' | 'unknown';
 }
 export const ScreenConfigFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
   codec: { t: 'string', max: 40 },
   width: { t: 'number', min: 1, max: 8192 },
   height: { t: 'number', min: 1, max: 8192 },
-  surface: { t: 'string', enum: ['monitor', 'window', 'browser', 'pattern', 'unknown'] },
+  surface: { t: 'string', enum: ['monitor', 'window', 'browser', 'camera', 'pattern', 'unknown'] },
 };
 
-/** ScreenKeyframe asks for a key frame. */
+/** ScreenRemoved says that one of several sources is shown no more; the others go on. */
+export interface ScreenRemoved {
+  readonly type: 'screen.removed';
+  readonly stream?: number;
+}
+export const ScreenRemovedFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
+};
+
+/** ScreenKeyframe asks for a key frame of a stream. */
 export interface ScreenKeyframe {
   readonly type: 'screen.keyframe';
+  readonly stream?: number;
 }
 export const ScreenKeyframeFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
 };
 
 /** ScreenFeedback acknowledges one whole frame; sent at its arrival, and again when it is decoded. */
 export interface ScreenFeedback {
   readonly type: 'screen.feedback';
+  readonly stream?: number;
   readonly frame: number;
   /** agent's clock, Unix milliseconds */
   readonly receivedMs: number;
@@ -928,6 +943,7 @@ export interface ScreenFeedback {
   readonly decodedMs?: number;
 }
 export const ScreenFeedbackFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
   frame: { t: 'number' },
   receivedMs: { t: 'number' },
   decodedMs: { t: 'number', opt: true },
@@ -1007,16 +1023,27 @@ export const ViewerCodecsFields: Fields = {
 /** ViewerConfig describes the frames that follow. */
 export interface ViewerConfig {
   readonly type: 'viewer.config';
+  readonly stream?: number;
   readonly codec: string;
   readonly width: number;
   readonly height: number;
   readonly surface: string;
 }
 export const ViewerConfigFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
   codec: { t: 'string' },
   width: { t: 'number' },
   height: { t: 'number' },
   surface: { t: 'string' },
+};
+
+/** ViewerRemoved says that a stream is shown no more. */
+export interface ViewerRemoved {
+  readonly type: 'viewer.removed';
+  readonly stream?: number;
+}
+export const ViewerRemovedFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
 };
 
 /** ViewerState is everything the page shows around the picture; sent at each change and every second. */
@@ -1051,11 +1078,13 @@ export const ViewerStateFields: Fields = {
 /** ViewerPainted reports a painted frame. */
 export interface ViewerPainted {
   readonly type: 'viewer.painted';
+  readonly stream?: number;
   readonly frame: number;
   /** Unix milliseconds */
   readonly atMs: number;
 }
 export const ViewerPaintedFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
   frame: { t: 'number' },
   atMs: { t: 'number' },
 };
@@ -1063,8 +1092,10 @@ export const ViewerPaintedFields: Fields = {
 /** ViewerKeyframe asks for a key frame: the chain is broken. */
 export interface ViewerKeyframe {
   readonly type: 'viewer.keyframe';
+  readonly stream?: number;
 }
 export const ViewerKeyframeFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
 };
 
 export type FromCustomer =
@@ -1163,6 +1194,7 @@ export type FromPeer =
   | PeerBye
   | ScreenCodecs
   | ScreenConfig
+  | ScreenRemoved
   | ScreenKeyframe
   | ScreenFeedback
   | ScreenPause
@@ -1175,6 +1207,7 @@ export const fromPeer: { readonly [type: string]: MessageSpec } = {
   'peer.bye': { fields: PeerByeFields },
   'screen.codecs': { fields: ScreenCodecsFields },
   'screen.config': { fields: ScreenConfigFields },
+  'screen.removed': { fields: ScreenRemovedFields },
   'screen.keyframe': { fields: ScreenKeyframeFields },
   'screen.feedback': { fields: ScreenFeedbackFields },
   'screen.pause': { fields: ScreenPauseFields },
@@ -1198,9 +1231,11 @@ export const fromViewerPage: { readonly [type: string]: MessageSpec } = {
 export type FromViewerHost =
   | ViewerWelcome
   | ViewerConfig
+  | ViewerRemoved
   | ViewerState;
 export const fromViewerHost: { readonly [type: string]: MessageSpec } = {
   'viewer.welcome': { fields: ViewerWelcomeFields },
   'viewer.config': { fields: ViewerConfigFields },
+  'viewer.removed': { fields: ViewerRemovedFields },
   'viewer.state': { fields: ViewerStateFields },
 };
