@@ -60,7 +60,7 @@ type hub struct {
 	left      set[*customer]      // who have no connection
 	marked    set[*conv]          // whose marks changed since the last tick
 	opened    map[string]*address // new conversations, by address
-	opening   int                 // new conversations that are being written
+	opening   int                 // conversations that are being written into the queue: new ones, and closed ones that a message reopens
 	erasures  int                 // a read that began before the last one may bring back what it took
 	all       *rate.Limiter       // chat messages of everybody
 	sending   set[*conn]          // who wait for the store to take a chat message

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -181,6 +182,71 @@ func TestReopeningNeedsAPlaceInTheQueue(t *testing.T) {
 	a.Send(protocol.QueueList{ID: "queue"})
 	if q := Want(a, func(q protocol.QueueState) bool { return q.ID == "queue" }); q.Total != n {
 		t.Errorf("%d wait, want %d", q.Total, n)
+	}
+}
+
+// TestReopeningsAtOnceAreBounded: what is being written into the queue counts already, at the limit, one above it and ten
+// times above; the rest of what a customer sends needs no place of its own.
+func TestReopeningsAtOnceAreBounded(t *testing.T) {
+	const n = 4
+	for _, many := range []int{n, n + 1, 10 * n} {
+		t.Run(fmt.Sprint(many), func(t *testing.T) {
+			s := limited(t, func(l *server.Limits) { l.Queue = n })
+			conns, convs := make([]*Conn, many), make([]protocol.ConversationID, many)
+			for i := range conns {
+				conns[i] = s.Customer(NewCustomerKey())
+				convs[i] = conns[i].Conversation().Conversation
+				conns[i].Send(protocol.ConversationClose{ID: "close", Conversation: convs[i]})
+				conns[i].WantAck("close")
+			}
+			last := s.Customer(NewCustomerKey())
+			db, err := sql.Open("sqlite", s.Dir+"/data/lookalong.db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			held, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := held.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil { // nothing is written until its end
+				t.Fatal(err)
+			}
+			for i, c := range conns {
+				c.Send(protocol.ChatSend{ID: "first", Conversation: convs[i], Text: "one more thing"})
+				c.Send(protocol.ChatSend{ID: "second", Conversation: convs[i], Text: "and another"})
+				c.Send(protocol.Ping{ID: "seen"})
+				Want[protocol.Pong](c, nil)
+			}
+			last.Send(protocol.ConversationOpen{ID: "full"})
+			last.Send(protocol.Ping{ID: "seen"})
+			Want[protocol.Pong](last, nil)
+			if _, err := held.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+				t.Fatal(err)
+			}
+			if e := answer(last, "full"); e.Code != protocol.CodeQueueFull {
+				t.Errorf("a new conversation beside %d that are reopened: %+v", n, e)
+			}
+			taken := 0
+			for i, c := range conns {
+				first, second := answer(c, "first"), answer(c, "second")
+				switch {
+				case first.Code == "" && second.Code == "":
+					taken++
+				case first.Code != protocol.CodeBusy || first.RetryAfterMs <= 0 || second.Code == "":
+					t.Errorf("customer %d: %+v, then %+v", i+1, first, second)
+				}
+			}
+			a, _ := s.Agent("Ana")
+			a.Send(protocol.QueueList{ID: "queue"})
+			if q := Want[protocol.QueueState](a, nil); taken != n || q.Total != n {
+				t.Errorf("%d conversations were reopened and %d wait, want %d", taken, q.Total, n)
+			}
+			a.Claim("")
+			if e := open(last); e.Code != "" {
+				t.Errorf("with a place free again: %+v", e)
+			}
+		})
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 
 // outgoing is a chat message on its way into the store.
 type outgoing struct {
-	v *conv
-	m protocol.ChatSend
+	v       *conv
+	m       protocol.ChatSend
+	reopens bool // it holds a place in the queue while it is written
 }
 
 // chatSend takes a message for the store; the commit reports back. Nothing is acknowledged before. A connection has
@@ -39,13 +40,7 @@ func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 		return
 	}
 	c.refusals = 0
-	if v.State == store.Closed && !c.isAgent() && h.queueFull() { // it would wait again
-		err := &protocol.UserError{Code: protocol.CodeBusy, Text: "Very many people are waiting. Your message is kept here and sent when there is room.", RetryAfterMs: 60_000}
-		c.fail(m.ID, err)
-		h.holdOff(c, err)
-		return
-	}
-	c.sends = append(c.sends, &outgoing{v, m})
+	c.sends = append(c.sends, &outgoing{v: v, m: m})
 	switch {
 	case len(c.sends) > sendsWaiting:
 		h.refuseSends(c, 1, storeError(store.ErrBusy))
@@ -57,6 +52,10 @@ func (h *hub) chatSend(c *conn, v *conv, m protocol.ChatSend) {
 // submit hands the first message of a connection to the store.
 func (h *hub) submit(c *conn) {
 	o := c.sends[0]
+	if o.reopens = o.v.State == store.Closed && !c.isAgent(); o.reopens && !h.mayReopen(o.v) {
+		h.refuseSends(c, 0, errNoRoom)
+		return
+	}
 	in := store.Append{Conversation: o.v.ID, ID: string(o.m.ID), SenderKind: store.KindCustomer, SenderID: c.customer, Text: o.m.Text}
 	if c.isAgent() {
 		in.SenderKind, in.SenderID, in.SenderName = store.KindAgent, c.agent, c.name
@@ -67,7 +66,35 @@ func (h *hub) submit(c *conn) {
 		h.after(func(h *hub) { h.appended(c, o, in, out, err) })
 	})
 	if err != nil {
+		h.reopened(o)
 		h.refuseSends(c, 0, storeError(err))
+	}
+}
+
+// errNoRoom refuses a message that would put its conversation into a queue that is full.
+var errNoRoom = &protocol.UserError{Code: protocol.CodeBusy, Text: "Very many people are waiting. Your message is kept here and sent when there is room.", RetryAfterMs: 60_000}
+
+// mayReopen takes a place in the queue for a closed conversation that a message is about to put there. Several messages
+// on their way to one conversation, from several tabs, need one place.
+func (h *hub) mayReopen(v *conv) bool {
+	if v.reopening == 0 {
+		if h.queueFull() {
+			return false
+		}
+		h.opening++
+	}
+	v.reopening++
+	return true
+}
+
+// reopened gives the place of a message back; from now on the queue itself counts.
+func (h *hub) reopened(o *outgoing) {
+	if !o.reopens {
+		return
+	}
+	o.reopens = false
+	if o.v.reopening--; o.v.reopening == 0 {
+		h.opening--
 	}
 }
 
@@ -138,6 +165,7 @@ func take(now time.Time, limits ...*rate.Limiter) (wait time.Duration) {
 // appended is a commit's report: the ack to the sending connection, the message to every other member.
 func (h *hub) appended(c *conn, o *outgoing, in store.Append, out store.Appended, err error) {
 	v, id := o.v, o.m.ID
+	h.reopened(o)
 	waiting := len(c.sends) > 0 && c.sends[0] == o // otherwise it was answered: late, or the connection has gone
 	if live := h.convs[v.ID]; live != nil {
 		v = live

@@ -16,16 +16,17 @@ import (
 // conv is a conversation in use: its row, its last messages, and who looks at it.
 type conv struct {
 	store.Conversation
-	marks    protocol.Marks
-	lastText string
-	tail     tail
-	unsaved  [2]bool // marks of the customer's side, of the agents' side, that are not written yet
-	watchers set[*conn]
-	holders  set[*conn]
-	session  *session
-	position int       // that was last told to the customer
-	expiring bool      // its end is being written
-	lapses   time.Time // LapsesAt on the monotonic clock
+	marks     protocol.Marks
+	lastText  string
+	tail      tail
+	unsaved   [2]bool // marks of the customer's side, of the agents' side, that are not written yet
+	watchers  set[*conn]
+	holders   set[*conn]
+	session   *session
+	position  int       // that was last told to the customer
+	expiring  bool      // its end is being written
+	reopening int       // messages on their way to the store that would put it into the queue again
+	lapses    time.Time // LapsesAt on the monotonic clock
 }
 
 // change changes v's row and keeps every order right.
