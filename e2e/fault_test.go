@@ -413,6 +413,39 @@ func TestFaultStartWithoutRoom(t *testing.T) {
 	s.done(w, "after a start without room")
 }
 
+// TestFaultReadOnlyFolder: commands that read say what keeps them from it, and not what the database's driver calls it.
+func TestFaultReadOnlyFolder(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, signalingProgram(), newSpace(t), "--disk-stop-new", "off", "--disk-read-only", "off")
+	if err := s.Term(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	inside := func(program string, args ...string) (int, string) {
+		path, args := s.space.Command(program, args...)
+		cmd := exec.Command(path, args...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	if code, out := inside("mount", "-o", "remount,ro", s.space.Dir); code != 0 {
+		t.Fatalf("mount: %s", out)
+	}
+	for _, args := range [][]string{{"check"}, {"backup", t.TempDir() + "/x.db"}, {"config-check", "--no-relay"}} {
+		code, out := inside(signalingProgram(), append(args, "--data", s.data)...)
+		if code != 1 || !strings.Contains(out, s.data+" can't be written (read-only file system)") || strings.Contains(out, "unable to open") {
+			t.Errorf("%s: exit code %d\n%s", args[0], code, out)
+		}
+	}
+	if code, out := inside("mount", "-o", "remount,rw", s.space.Dir); code != 0 {
+		t.Fatalf("mount: %s", out)
+	}
+	if code, out := inside(signalingProgram(), "check", "--data", s.data); code != 0 {
+		t.Errorf("check of a folder that can be written: %d %s", code, out)
+	}
+}
+
 // TestFaultNewOnASmallDisk: a new installation on a disk with less room than the limits starts, says that nothing can
 // be stored, and has the first agent's invite; an operator can make another. Without the limits it serves.
 func TestFaultNewOnASmallDisk(t *testing.T) {

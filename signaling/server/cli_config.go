@@ -36,14 +36,13 @@ func newConfigCheckCmd(s term.Streams) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	var sources map[string]string
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
-		sources, err = configure(cmd.Flags(), os.LookupEnv)
+		sources, err = configure(cmd.Flags(), os.Environ())
 		return err
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := parse(cmd, args); err != nil {
 			return err
 		}
-		strangers(s, os.Environ())
 		if err := printSettings(s, cmd.Flags(), sources, asJSON); err != nil {
 			return err
 		}
@@ -55,7 +54,7 @@ func newConfigCheckCmd(s term.Streams) *cobra.Command {
 // dryRun makes the server with ports that the system chooses and a folder of its own, and throws it away.
 func (o *ServeOptions) dryRun(ctx context.Context, flags *pflag.FlagSet) (err error) {
 	if err := store.CheckPlace(ctx, o.Data); err != nil {
-		return folderError(err)
+		return folderError(unwritten(o.Data, err))
 	}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if err != nil || !strings.HasSuffix(f.Name, "listen") && f.Name != "pprof" || f.Value.String() == "" {
@@ -126,22 +125,4 @@ func redacted(f *pflag.Flag) string {
 		return u.Redacted()
 	}
 	return value
-}
-
-// strangers warns of variables that look like a setting with a slip of the finger: they have no effect.
-func strangers(s term.Streams, environ []string) {
-	known := settings()
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		key, ours := strings.CutPrefix(name, envPrefix)
-		if !ours || name == envName(configFlag) {
-			continue
-		}
-		flag := strings.ToLower(strings.ReplaceAll(key, "_", "-"))
-		if known.Lookup(flag) == nil {
-			if near := nearest(known, flag); near != "" {
-				fmt.Fprintf(s.Err, "warning: %s is no setting and has no effect; did you mean %s?\n", term.Line(name), envName(near))
-			}
-		}
-	}
 }

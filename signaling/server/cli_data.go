@@ -56,9 +56,13 @@ make a backup before an update, with either program. Keep backups for 7 days at 
 		if err := needFolder(*data); err != nil {
 			return err
 		}
+		if insideFolder(args[0], *data) {
+			return hint{usageError{fmt.Errorf("%s is inside the data folder: a copy there would be lost together with the data, and keep what is erased later", args[0])},
+				"name a file on another disk"}
+		}
 		c, err := store.BackupFolder(cmd.Context(), *data, args[0])
 		if err != nil {
-			return dataError(err)
+			return readError(*data, err)
 		}
 		fmt.Fprintln(s.Out, args[0])
 		fmt.Fprintf(s.Err, "%d conversations, %d messages, %d bytes; checked.\n", c.Conversations, c.Messages, c.Bytes)
@@ -77,9 +81,12 @@ made (erasures.log in the data folder) is erased again before it takes the place
   lookalong-signaling restore --data /var/lib/lookalong --erase-list old/erasures.log backup.db    # on a new machine`,
 	}
 	data := dataFlag(cmd)
-	cmd.Flags().BoolVar(&o.Force, "force", false, "move data that is there aside, into a folder replaced-… beside it")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "move data that is there aside, into a new folder replaced-… inside the data folder")
 	cmd.Flags().StringVar(&o.EraseList, "erase-list", "", "an erasures.log kept from another data folder")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkEraseList(o.EraseList); err != nil {
+			return err
+		}
 		r, err := store.Restore(cmd.Context(), *data, args[0], o)
 		if err != nil {
 			return dataError(err)
@@ -124,7 +131,7 @@ func newCheckCmd(s term.Streams) *cobra.Command {
 		}
 		r, err := store.CheckFolder(cmd.Context(), *data)
 		if err != nil {
-			return dataError(err)
+			return readError(*data, err)
 		}
 		if asJSON {
 			out := checkResult{1, r.Err() == nil, r.Conversations, r.Messages, append([]store.Damage{}, r.Damage...), r.More}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -194,6 +195,67 @@ func TestDataCommandsNameMistakes(t *testing.T) {
 	}
 }
 
+// TestBackupIntoTheDataFolderIsRefused: by whatever name.
+func TestBackupIntoTheDataFolderIsRefused(t *testing.T) {
+	data, _ := filled(t)
+	beside := filepath.Dir(data)
+	link := filepath.Join(beside, "link")
+	below := filepath.Join(data, "below")
+	if err := errors.Join(os.Mkdir(below, 0o700), os.Symlink(below, link)); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(data)
+	for _, file := range []string{filepath.Join(data, "x.db"), filepath.Join(below, "x.db"), "x.db", filepath.Join(link, "x.db"), filepath.Join(beside, "none", "..", "data", "x.db")} {
+		code, out, errs := runMain(t, "backup", file, "--data", data)
+		want(t, file, code, 2, out+errs, file+" is inside the data folder", "hint: name a file on another disk")
+	}
+	left, err := filepath.Glob(filepath.Join(data, "*x.db*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q %v", left, err)
+	}
+	for _, file := range []string{filepath.Join(beside, "data-x.db"), filepath.Join("..", "x.db")} {
+		code, out, errs := runMain(t, "backup", file, "--data", data)
+		want(t, file, code, 0, out+errs, "2 conversations")
+	}
+}
+
+// TestEraseListIsOne: a restore with another file would bring back what was erased.
+func TestEraseListIsOne(t *testing.T) {
+	data, ids := filled(t)
+	dir := t.TempDir()
+	backup := filepath.Join(dir, "x.db")
+	code, out, errs := runMain(t, "backup", backup, "--data", data)
+	want(t, "backup", code, 0, out+errs)
+	list := filepath.Join(dir, "list")
+	for name, c := range map[string]struct {
+		text, want string
+		code       int
+	}{
+		"a list":               {"\n" + ids[0] + "\n", "1 conversations of the backup were erased again", 0},
+		"with a torn line":     {"\n" + ids[0] + "\n" + ids[1][:9], "1 conversations of the backup were erased again", 0},
+		"another text":         {"# Conversations\nto erase\n", "line 1 is not the id", 1},
+		"words":                {ids[0] + "\nhello\n", "line 2 is not the id", 1},
+		"the database":         {"SQLite format 3\x00\n" + strings.Repeat("x\n", 100), "line 1 is not the id", 1},
+		"zeros":                {strings.Repeat("\x00", 100) + "\n", "line 1 is not the id", 1},
+		"nothing":              {"", "holds no id", 1},
+		"without a line break": {ids[0] + "\n" + ids[1], "no line break", 1},
+	} {
+		if err := os.WriteFile(list, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "new")
+		code, out, errs := runMain(t, "restore", backup, "--data", to, "--erase-list", list)
+		want(t, name, code, c.code, out+errs, c.want)
+		if _, err := os.Stat(to); (err == nil) != (c.code == 0) {
+			t.Errorf("%s: after exit code %d the folder: %v", name, c.code, err)
+		}
+	}
+	for what, path := range map[string]string{"is not a plain file": dir, "can't be read": filepath.Join(dir, "none")} {
+		code, out, errs := runMain(t, "restore", backup, "--data", filepath.Join(t.TempDir(), "new"), "--erase-list", path)
+		want(t, what, code, 1, out+errs, what, "hint: name the erasures.log")
+	}
+}
+
 func TestConfigCheck(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -212,10 +274,9 @@ func TestConfigCheck(t *testing.T) {
 	write("site-name = 'From the file'\ndata = '" + data + "'\nturn-url = ['turn:a:1', 'turn:b:2']\n")
 	t.Setenv("LOOKALONG_CONFIG", file)
 	t.Setenv("LOOKALONG_LOG_LEVEL", "error")
-	t.Setenv("LOOKALONG_SITENAME", "slip")
 	_, stop := serve(t, "--listen", "127.0.0.1:0", "--turn-listen", "127.0.0.1:0") // with the file's folder
 	code, out, errs := runMain(t, "config-check", "--listen", taken.Addr().String())
-	want(t, "config-check beside a server, on its port", code, 0, out+errs, "LOOKALONG_SITENAME is no setting", "did you mean LOOKALONG_SITE_NAME?")
+	want(t, "config-check beside a server, on its port", code, 0, out+errs)
 	rows := map[string][]string{}
 	for line := range strings.Lines(out) {
 		rows[strings.Fields(line)[0]] = strings.Fields(line)[1:]
@@ -272,6 +333,23 @@ func TestCheckOfARelativeFolder(t *testing.T) {
 	t.Chdir(filepath.Dir(data))
 	code, out, errs := runMain(t, "check", "--data", filepath.Base(data))
 	want(t, "check", code, 0, out+errs, "2 conversations and 6 messages")
+}
+
+// TestMistypedVariablesAreRefused: by every command; a restore must not go to the default folder for one wrong letter.
+func TestMistypedVariablesAreRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("LOOKALONG_HOME", "of the agent's program")
+	t.Setenv("LOOKALONG_DATTA", "slip")
+	for _, args := range [][]string{
+		{"serve", "--listen", "127.0.0.1:0", "--turn-listen", "127.0.0.1:0"}, {"config-check"}, {"check"}, {"backup", "x.db"},
+		{"restore", "--force", "x.db"}, {"erase", "--yes", "x"}, {"invite", "--name", "Ana"},
+	} {
+		code, out, errs := runMain(t, args...)
+		want(t, args[0], code, 2, out+errs, "LOOKALONG_DATTA is no setting; did you mean LOOKALONG_DATA?")
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
 }
 
 func TestUnknownCommandIsWrongUsage(t *testing.T) {

@@ -91,13 +91,16 @@ func (c *Config) validate() error {
 	return c.validateLimits()
 }
 
+// mostSockets is how many WebSockets this process's limit of open files leaves room for.
+func mostSockets() int { return max(fileLimit()-fdReserve, minSockets) }
+
 func (c *Config) validateLimits() error {
-	switch files := fileLimit(); {
-	case c.MaxSockets < 0 || c.MaxSockets > max(files-fdReserve, minSockets):
+	switch most := mostSockets(); {
+	case c.MaxSockets < 0 || c.MaxSockets > most:
 		return fmt.Errorf("server: config: at most %d sockets fit into this process's limit of %d open files (%d are kept for other files): raise the limit (ulimit -n, LimitNOFILE)",
-			max(files-fdReserve, minSockets), files, fdReserve)
+			most, fileLimit(), fdReserve)
 	case c.MaxSockets == 0:
-		c.MaxSockets = max(files-fdReserve, minSockets)
+		c.MaxSockets = most
 	}
 	if c.Limits == (Limits{}) {
 		c.Limits = DefaultLimits()

@@ -33,7 +33,7 @@ func configured(cmds ...*cobra.Command) []*cobra.Command {
 		cmd.Flags().String(configFlag, "", "TOML file with settings (keys are flags' names); or "+envName(configFlag))
 		if cmd.PreRunE == nil {
 			cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-				_, err := configure(cmd.Flags(), os.LookupEnv)
+				_, err := configure(cmd.Flags(), os.Environ())
 				return err
 			}
 		}
@@ -46,14 +46,21 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// configure sets the flags that the command line left alone, and says where each value is from.
-func configure(flags *pflag.FlagSet, lookup func(string) (string, bool)) (sources map[string]string, err error) {
+// configure sets the flags that the command line left alone, and says where each value is from. environ is as
+// os.Environ gives it. A slip of the finger in the name of a variable or of a key in the file is a usageError: what
+// somebody has set must not be without effect.
+func configure(flags *pflag.FlagSet, environ []string) (sources map[string]string, err error) {
+	known := settings()
+	if err := checkVariables(known, environ); err != nil {
+		return nil, err
+	}
+	lookup := lookupIn(environ)
 	sources = map[string]string{}
 	path, pathFrom := "", "--"+configFlag
 	if f := flags.Lookup(configFlag); f != nil {
 		path = f.Value.String()
 	}
-	if v, ok := lookup(envName(configFlag)); path == "" && ok {
+	if v := lookup[envName(configFlag)]; path == "" && v != "" {
 		path, pathFrom = v, envName(configFlag)
 	}
 	var file map[string]any
@@ -62,7 +69,6 @@ func configure(flags *pflag.FlagSet, lookup func(string) (string, bool)) (source
 			return nil, usageError{fmt.Errorf("%s %s: %w", pathFrom, path, err)}
 		}
 	}
-	known := settings()
 	if err := checkKeys(known, file); err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", path, err)}
 	}
@@ -72,12 +78,12 @@ func configure(flags *pflag.FlagSet, lookup func(string) (string, bool)) (source
 		}
 		sources[f.Name] = "default"
 		name := envName(f.Name)
-		value, ok := lookup(name)
+		value := lookup[name]
 		inFile, isInFile := file[f.Name]
 		switch {
 		case f.Changed:
 			sources[f.Name] = "--" + f.Name
-		case ok && value != "": // empty means not set: compose files can't leave a variable out
+		case value != "": // empty means not set: compose files can't leave a variable out
 			sources[f.Name] = name
 			err = setFlag(flags, f, strings.Split(value, ","), value)
 		case isInFile:
@@ -174,6 +180,46 @@ func checkKeys(known *pflag.FlagSet, file map[string]any) error {
 	}
 	slices.Sort(unknown) // the same sentence each time
 	return fmt.Errorf("%q is no setting%s", unknown[0], didYouMean(known, unknown[0]))
+}
+
+// ofClients are the variables with our prefix that the agent's and the customer's programs read.
+var ofClients = []string{"LOOKALONG_HOME", "LOOKALONG_SERVER"}
+
+// lookupIn is the environment as a table; of a name that is there twice the first counts, as for getenv(3).
+func lookupIn(environ []string) map[string]string {
+	table := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if _, ok := table[name]; !ok {
+			table[name] = value
+		}
+	}
+	return table
+}
+
+// checkVariables refuses variables that look like a setting with a slip of the finger, and names the right one. Others
+// with our prefix are left alone: Kubernetes makes LOOKALONG_SERVICE_HOST and more for a service of that name.
+func checkVariables(known *pflag.FlagSet, environ []string) error {
+	var wrong []string
+	for name, value := range lookupIn(environ) {
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || value == "" || name == envName(configFlag) || slices.Contains(ofClients, name) {
+			continue
+		}
+		flag := strings.ToLower(strings.ReplaceAll(key, "_", "-"))
+		near := nearest(known, flag)
+		if near == "" && editDistance(flag, configFlag) <= 2 {
+			near = configFlag
+		}
+		if near != "" && name != envName(near) {
+			wrong = append(wrong, fmt.Sprintf("%s is no setting; did you mean %s?", name, envName(near)))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong) // the same sentence each time
+	return usageError{errors.New(strings.Join(wrong, " "))}
 }
 
 // didYouMean names the nearest setting, if one is near.

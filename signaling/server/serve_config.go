@@ -50,6 +50,13 @@ func (o *ServeOptions) config(ctx context.Context) (cfg Config, err error) {
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	}
+	if most := mostSockets(); o.MaxSockets < 0 || o.MaxSockets > most {
+		return cfg, usageError{fmt.Errorf("--max-sockets %d is not a number from 1 to %d, nor 0 for as many: this process's limit is %d open files (ulimit -n, LimitNOFILE), of which %d are kept for others",
+			o.MaxSockets, most, fileLimit(), fdReserve)}
+	}
+	if o.RelayOnly && o.NoRelay {
+		return cfg, usageError{errors.New("--relay-only needs the relay that --no-relay switches off: leave one out")}
+	}
 	if err := o.relay(ctx, &cfg); err != nil {
 		return cfg, err
 	}
