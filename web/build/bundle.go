@@ -24,6 +24,7 @@ var pages = []struct {
 	{"page", "page.html", []api.EntryPoint{
 		{InputPath: "src/page/main.tsx", OutputPath: "page"},
 		{InputPath: "src/page/page.css", OutputPath: "page"},
+		{InputPath: "src/browser/capture.worker.ts", OutputPath: "capture.worker"},
 	}},
 	{"viewer", "viewer.html", []api.EntryPoint{
 		{InputPath: "src/viewer/main.tsx", OutputPath: "viewer"},

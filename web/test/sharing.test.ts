@@ -18,7 +18,6 @@ const browser = {
     connections++;
     return { createDataChannel: channel, close: () => undefined };
   },
-  MediaStreamTrackProcessor: () => undefined,
   addEventListener: () => undefined,
   removeEventListener: () => undefined,
 };

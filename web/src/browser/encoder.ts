@@ -1,5 +1,7 @@
 // One face for WebCodecs' encoders and for whole images, which every browser can make.
 
+import type { Picture } from './picture.ts';
+
 export interface Encoded {
   readonly key: boolean;
   readonly captureMs: number;
@@ -77,17 +79,17 @@ export class Encoder {
     }
   }
 
-  encode(frame: VideoFrame, key: boolean, captureMs: number): void {
+  encode(picture: Picture, key: boolean, captureMs: number): void {
     const startedMs = performance.now();
     if (this.#image !== '') {
-      void this.#still(frame, captureMs, startedMs);
+      void this.#still(picture, captureMs, startedMs);
       return;
     }
     // Own timestamps: they must rise, also when the same frame is encoded again.
     this.#stamp += 1000;
     const timestamp = this.#stamp;
     this.#waiting.set(timestamp, { captureMs, startedMs });
-    const stamped = new VideoFrame(frame, { timestamp, ...(this.#even && evenPart(frame)) });
+    const stamped = new VideoFrame(picture, { timestamp, ...(this.#even && evenPart(picture)) });
     try {
       this.#video?.encode(stamped, { keyFrame: key });
     } catch {
@@ -131,7 +133,7 @@ export class Encoder {
     return video;
   }
 
-  async #still(frame: VideoFrame, captureMs: number, startedMs: number): Promise<void> {
+  async #still(picture: Picture, captureMs: number, startedMs: number): Promise<void> {
     const canvas = this.#canvas;
     const context = canvas?.getContext('2d', { alpha: false });
     if (canvas === null || context === null || context === undefined) {
@@ -140,7 +142,7 @@ export class Encoder {
     }
     const generation = this.#generation;
     this.#busy += 2; // one at a time
-    context.drawImage(frame, 0, 0, canvas.width, canvas.height);
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
     try {
       const blob = await canvas.convertToBlob({ type: this.#image, quality: IMAGE_QUALITY });
       const data = new Uint8Array(await blob.arrayBuffer());
@@ -160,8 +162,9 @@ export function needsEven(codec: string): boolean {
 }
 
 /** The frame without its last column and row where their number is odd: cutting keeps text sharp, scaling would not. */
-function evenPart(frame: VideoFrame): VideoFrameInit {
-  const { x, y, width, height } = frame.visibleRect ?? { x: 0, y: 0, width: 0, height: 0 };
+function evenPart(picture: Picture): VideoFrameInit {
+  if (!('visibleRect' in picture)) return {}; // a bitmap: only where there is no encoder to feed
+  const { x, y, width, height } = picture.visibleRect ?? { x: 0, y: 0, width: 0, height: 0 };
   if (width % 2 === 0 && height % 2 === 0) return {};
   const [even, tall] = [width & ~1, height & ~1];
   return { visibleRect: { x, y, width: even, height: tall }, displayWidth: even, displayHeight: tall };

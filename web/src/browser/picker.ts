@@ -6,13 +6,9 @@ export type Picked =
   | { kind: 'track'; track: MediaStreamTrack; surface: Surface }
   | { kind: 'refused' | 'impossible' | 'failed' };
 
-/** Whether this browser can show a screen at all; phones can't. */
+/** Whether this browser can show a screen at all; phones can't. Where it has no video encoder, it sends stills. */
 export function canShare(): boolean {
-  return (
-    typeof navigator.mediaDevices?.getDisplayMedia === 'function' &&
-    typeof RTCPeerConnection === 'function' &&
-    window.MediaStreamTrackProcessor !== undefined
-  );
+  return typeof navigator.mediaDevices?.getDisplayMedia === 'function' && typeof RTCPeerConnection === 'function';
 }
 
 /** Opens the picker. Call it synchronously in a click's handler. Never rejects. */

@@ -5,15 +5,17 @@
 import { split } from '../core/frame.ts';
 import { FRAME_KIND, type FromPeer, MAX_FRAME_BYTES, MAX_FRAME_PIXELS, MAX_FRAME_SIDE } from '../core/protocol.gen.ts';
 import * as rate from '../core/rate.ts';
+import { type Capture, capture } from './capture.ts';
 import { type Encoded, Encoder, needsEven } from './encoder.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
+import { type Picture, sizeOf } from './picture.ts';
 
 export interface ShareEvents {
   /** whether the customer's consent is in force now */
   allowed(): boolean;
   /** a frame was handed to the encoder: what the other side is about to see */
-  shown(frame: VideoFrame): void;
+  shown(picture: Picture): void;
   /** the picture can't go on */
   failed(): void;
 }
@@ -25,8 +27,9 @@ export class Share {
   readonly #events: ShareEvents;
   readonly #encoder: Encoder;
   #track: MediaStreamTrack | null = null;
+  #capture: Capture | null = null;
   #surface: Surface = 'unknown';
-  #latest: VideoFrame | null = null;
+  #latest: Picture | null = null;
   #captureMs = 0;
   #dirty = false; // the latest frame is not encoded yet
   #needKey = true;
@@ -61,8 +64,8 @@ export class Share {
 
   /** Shows this track from now on, instead of the one before. */
   show(track: MediaStreamTrack, surface: Surface): void {
-    const Processor = window.MediaStreamTrackProcessor;
     this.#track?.stop();
+    this.#capture?.stop();
     this.#track = track;
     this.#surface = surface;
     this.#needKey = true;
@@ -70,11 +73,10 @@ export class Share {
     this.#latest = null;
     this.#dirty = false;
     if (this.#encoder.ready) this.#encoder.reset(); // with what waits in it
-    if (Processor === undefined) {
-      this.#events.failed();
-      return;
-    }
-    void this.#read(track, new Processor({ track, maxBufferSize: 1 }).readable);
+    this.#capture = capture(track, {
+      picture: (picture) => this.#take(picture),
+      failed: () => this.#events.failed(),
+    });
   }
 
   /** Takes what the agent's viewer can decode; encoding starts with the first that this browser can encode. */
@@ -122,6 +124,7 @@ export class Share {
   stop(): void {
     this.#stopped = true;
     this.#track?.stop();
+    this.#capture?.stop();
     clearTimeout(this.#retry);
     this.#track = null;
     this.#latest?.close();
@@ -130,28 +133,16 @@ export class Share {
     this.#peer.screen.onbufferedamountlow = null;
   }
 
-  async #read(track: MediaStreamTrack, frames: ReadableStream<VideoFrame>): Promise<void> {
-    const reader = frames.getReader();
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        if (this.#stopped || track !== this.#track || !this.#events.allowed()) {
-          value.close(); //guard:T22
-          if (this.#stopped || track !== this.#track) return;
-          continue;
-        }
-        this.#latest?.close();
-        this.#latest = value;
-        this.#captureMs = Date.now();
-        this.#dirty = true;
-        this.#pump();
-      }
-    } catch {
-      if (!this.#stopped && track === this.#track) this.#events.failed();
-    } finally {
-      void reader.cancel().catch(() => undefined);
+  #take(picture: Picture): void {
+    if (this.#stopped || !this.#events.allowed()) {
+      picture.close(); //guard:T22
+      return;
     }
+    this.#latest?.close();
+    this.#latest = picture;
+    this.#captureMs = Date.now();
+    this.#dirty = true;
+    this.#pump();
   }
 
   /** Encodes the latest frame if there is a new one and nothing holds it back. */
@@ -177,8 +168,8 @@ export class Share {
     this.#encoder.encode(frame, key, this.#captureMs);
   }
 
-  #configure(frame: VideoFrame): boolean {
-    const [width, height] = limit(frame.displayWidth, frame.displayHeight, needsEven(this.#codec));
+  #configure(picture: Picture): boolean {
+    const [width, height] = limit(...sizeOf(picture), needsEven(this.#codec));
     if (width === 0 || height === 0) return false;
     const sized = width !== this.#width || height !== this.#height;
     const steered = Math.abs(this.#rate.bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;

@@ -3,6 +3,7 @@
 
 import type { Peer } from '../browser/peer.ts';
 import { type Picked, pick, type Surface } from '../browser/picker.ts';
+import type { Picture as Frame } from '../browser/picture.ts';
 import type { Share } from '../browser/share.ts';
 import * as consent from '../core/consent.ts';
 import type { ConsentState } from '../core/protocol.gen.ts';
@@ -25,7 +26,7 @@ export class Picture {
   #told: ConsentState | null = null; // last, in this session
   #ticker: ReturnType<typeof setInterval> | undefined;
   /** draws the mirror of what is sent; the component gives it */
-  mirror: ((frame: VideoFrame) => void) | null = null;
+  mirror: ((picture: Frame) => void) | null = null;
 
   constructor(client: Client) {
     this.#client = client;
@@ -200,7 +201,7 @@ export class Picture {
     if (peer !== this.#peer || this.#share !== null || track === null || !this.#allowed()) return;
     const share = new module.Share(peer, {
       allowed: () => this.#allowed(),
-      shown: (frame) => this.mirror?.(frame),
+      shown: (picture) => this.mirror?.(picture),
       failed: () => this.consent('failed'),
     });
     this.#share = share;

@@ -2,6 +2,7 @@
 // a mirror of what is sent, and the way to stop.
 
 import { useEffect, useRef } from 'preact/hooks';
+import { sizeOf } from '../browser/picture.ts';
 import { clock } from '../core/text.ts';
 import type { Props } from './app.tsx';
 import { ShieldIcon, StopIcon, SwapIcon } from './icons.tsx';
@@ -97,7 +98,8 @@ function Mirror({ client, model }: Props) {
       if (document.visibilityState === 'hidden' || now - drawnMs < everyMs) return;
       drawnMs = now;
       const { canvas: target } = context;
-      const height = Math.max(1, Math.round((MIRROR_WIDTH * frame.displayHeight) / frame.displayWidth));
+      const [wide, high] = sizeOf(frame);
+      const height = Math.max(1, Math.round((MIRROR_WIDTH * high) / wide));
       if (target.width !== MIRROR_WIDTH || target.height !== height) {
         target.width = MIRROR_WIDTH;
         target.height = height;

@@ -1,0 +1,206 @@
+// A source of pictures from a track: MediaStreamTrackProcessor where windows have it (Chromium), otherwise a muted
+// <video> that is sampled by a clock in a worker (Firefox, Safari). Both give no more pictures than the rate asks for,
+// and the last one of a movement is never lost.
+
+import type { Picture } from './picture.ts';
+import { startWorker } from './worker.ts';
+
+export interface CaptureEvents {
+  picture(picture: Picture): void;
+  /** there will be no more, although the track was not stopped */
+  failed(): void;
+}
+
+export interface Capture {
+  /** at most so many pictures a second; 30 at first */
+  rate(fps: number): void;
+  /** No more pictures from now on. The track is the caller's to stop. */
+  stop(): void;
+}
+
+const FPS = 30;
+
+/** Takes pictures from the track until it is stopped. */
+export function capture(track: MediaStreamTrack, events: CaptureEvents): Capture {
+  const Processor = window.MediaStreamTrackProcessor;
+  if (Processor === undefined) return new Sampler(track, events);
+  return new Reader(track, new Processor({ track, maxBufferSize: 1 }).readable, events);
+}
+
+/** The clock of one capture: a worker's, or the page's own where no worker starts. */
+class Clock {
+  readonly #tick: () => void;
+  #worker: Worker | null = null;
+  #own: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(tick: () => void) {
+    this.#tick = tick;
+    try {
+      this.#worker = startWorker('capture.worker.js');
+      this.#worker.onmessage = tick;
+      this.#worker.onerror = () => {
+        this.#worker = null; // it could not be loaded
+        this.after(0);
+      };
+    } catch {
+      this.#worker = null;
+    }
+  }
+
+  /** One tick after so many ms, instead of one that is due. */
+  after(ms: number): void {
+    if (this.#worker !== null) this.#worker.postMessage(ms);
+    else {
+      clearTimeout(this.#own);
+      this.#own = setTimeout(this.#tick, ms);
+    }
+  }
+
+  stop(): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+    clearTimeout(this.#own);
+  }
+}
+
+/** Pictures as the browser captures them: only when the source has changed. */
+class Reader implements Capture {
+  readonly #track: MediaStreamTrack;
+  readonly #frames: ReadableStreamDefaultReader<VideoFrame>;
+  readonly #events: CaptureEvents;
+  #clock: Clock | null = null;
+  #held: VideoFrame | null = null; // came before its time
+  #intervalMs = 0;
+  #lastMs = 0;
+  #stopped = false;
+
+  constructor(track: MediaStreamTrack, readable: ReadableStream<VideoFrame>, events: CaptureEvents) {
+    this.#track = track;
+    this.#frames = readable.getReader();
+    this.#events = events;
+    this.rate(FPS);
+    void this.#read();
+  }
+
+  rate(fps: number): void {
+    this.#intervalMs = 1000 / fps;
+    if (this.#held !== null) this.#deliver();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#clock?.stop();
+    this.#held?.close();
+    this.#held = null;
+    void this.#frames.cancel().catch(() => undefined);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await this.#frames.read();
+        if (done) break;
+        if (this.#stopped) {
+          value.close();
+          return;
+        }
+        this.#held?.close();
+        this.#held = value;
+        this.#deliver();
+      }
+    } catch {
+      // told below
+    }
+    if (!this.#stopped && this.#track.readyState === 'live') this.#events.failed();
+  }
+
+  /** Gives out what is held, now or when its time has come. */
+  #deliver(): void {
+    const picture = this.#held;
+    if (picture === null) return;
+    const now = performance.now();
+    const earlyMs = this.#lastMs + this.#intervalMs - now;
+    if (earlyMs > 0.3 * this.#intervalMs) {
+      // What comes a little early is let through: else 30 captured a second would become 15.
+      this.#clock ??= new Clock(() => this.#deliver());
+      this.#clock.after(earlyMs);
+      return;
+    }
+    this.#held = null;
+    this.#lastMs = Math.max(now, this.#lastMs + this.#intervalMs);
+    this.#events.picture(picture);
+  }
+}
+
+/** Pictures of a muted, playing <video>, taken at each tick of the clock. */
+class Sampler implements Capture {
+  readonly #video = document.createElement('video');
+  readonly #events: CaptureEvents;
+  readonly #clock: Clock;
+  #intervalMs = 1000 / FPS;
+  #dueMs = 0;
+  #fresh = true; // the video shows another frame than the one that was taken last
+  #busy = false;
+  #stopped = false;
+
+  constructor(track: MediaStreamTrack, events: CaptureEvents) {
+    this.#events = events;
+    this.#video.muted = true;
+    this.#video.playsInline = true;
+    this.#video.srcObject = new MediaStream([track]);
+    this.#video.play().catch(() => this.#fail());
+    this.#clock = new Clock(() => void this.#tick());
+    this.#watch();
+    this.#clock.after(0);
+  }
+
+  rate(fps: number): void {
+    this.#intervalMs = 1000 / fps;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#clock.stop();
+    this.#video.srcObject = null;
+  }
+
+  #fail(): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#events.failed();
+  }
+
+  /** In a visible page the browser tells of each new frame; in a hidden one it does not. */
+  #watch(): void {
+    if (this.#stopped || !('requestVideoFrameCallback' in this.#video)) return;
+    this.#video.requestVideoFrameCallback(() => {
+      this.#fresh = true;
+      this.#watch();
+    });
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#stopped) return;
+    const now = performance.now();
+    this.#dueMs = Math.max(now, this.#dueMs + this.#intervalMs);
+    this.#clock.after(this.#dueMs - now);
+    if (this.#busy || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    const told = 'requestVideoFrameCallback' in this.#video && document.visibilityState === 'visible';
+    if (told && !this.#fresh) return;
+    this.#fresh = false;
+    this.#busy = true;
+    try {
+      const picture = await take(this.#video);
+      if (this.#stopped) picture.close();
+      else this.#events.picture(picture);
+    } catch {
+      this.#fresh = true; // between two sizes there may be no frame
+    }
+    this.#busy = false;
+  }
+}
+
+async function take(video: HTMLVideoElement): Promise<Picture> {
+  if (typeof VideoFrame === 'undefined') return createImageBitmap(video);
+  return new VideoFrame(video, { timestamp: Math.round(performance.now() * 1000) });
+}
