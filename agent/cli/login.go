@@ -65,9 +65,8 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 	if err := checkDir(dir); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, keyFile)); err == nil {
-		a.note("This device is signed in already; the new sign-in replaces the old one.")
-	}
+	_, err = os.Stat(filepath.Join(dir, keyFile))
+	again := err == nil
 	invite, err := a.readInvite()
 	if err != nil {
 		return err
@@ -95,6 +94,9 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 	}
 	w := l.Welcome()
 	a.note("Signed in to %s as %s (%s).", server, agentName(w), w.Role)
+	if again {
+		a.note("The sign-in that this device had before is replaced.")
+	}
 	a.note("lookalong chat --next takes the next customer; lookalong --help shows the rest.")
 	return nil
 }
