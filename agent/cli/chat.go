@@ -335,6 +335,18 @@ func (c *chat) tick(now time.Time) {
 		c.typing = time.Time{}
 	}
 	c.ui.resize()
-	c.view.tick(now)
+	c.viewerLapsed(now)
 	c.draw()
+}
+
+// viewerLapsed says once that the viewer's address lapsed unused. Another comes only when it is asked for: whoever
+// chats must not find an address in between each minute.
+func (c *chat) viewerLapsed(now time.Time) {
+	if c.view.shownAt.IsZero() || now.Sub(c.view.shownAt) < codeLife {
+		return
+	}
+	c.view.shownAt = time.Time{}
+	if c.status.Live() && c.ctl.Watched() == 0 {
+		c.note("The viewer's address was not used and has lapsed; /share gives another.")
+	}
 }

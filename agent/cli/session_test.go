@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lookalong/lookalong/agent/support"
 	"github.com/lookalong/lookalong/agent/support/supporttest"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/peer"
@@ -89,6 +90,35 @@ func (c *command) end(t *testing.T) int {
 	case <-time.After(supporttest.Patience):
 		t.Fatal("the command did not end")
 		return -1
+	}
+}
+
+// TestViewerAddressLapsesOnce: an address that nobody used is mentioned once, and no other is printed unasked.
+func TestViewerAddressLapsesOnce(t *testing.T) {
+	streams, out, errs := term.Test("")
+	a := &app{io: streams}
+	shown := time.Now()
+	start := func() *chat {
+		r := &room{app: a, ctl: support.New(support.Config{}), status: support.Status{State: "connected"}, follow: newFollower(0, nil, nil)}
+		return &chat{room: r, ui: &plainUI{app: a}, view: &viewing{room: r, noOpen: true, shownAt: shown}}
+	}
+	c := start()
+	c.tick(shown.Add(codeLife - time.Millisecond))
+	if errs.Len() > 0 {
+		t.Errorf("while the address is good: %s", errs)
+	}
+	for minute := range 10 {
+		c.tick(shown.Add(codeLife + time.Duration(minute)*time.Minute))
+	}
+	if got := errs.String(); out.Len() > 0 || strings.Count(got, "\n") != 1 || !strings.Contains(got, "/share gives another") {
+		t.Errorf("in ten minutes: %s%s", got, out)
+	}
+	errs.Reset()
+	c = start()
+	c.status = support.Status{State: "ended"}
+	c.tick(shown.Add(codeLife))
+	if errs.Len() > 0 {
+		t.Errorf("when there is nothing to see: %s", errs)
 	}
 }
 
