@@ -256,7 +256,11 @@ func (b *board) event(e simulate.Event) {
 func (a *app) printReport(r simulate.Report) error {
 	var b strings.Builder
 	c := r.Counts
-	fmt.Fprintf(&b, "Customers: %d in %s, %d claimed, %d answered", r.Customers, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond), c.Claimed, c.Answered)
+	came := strconv.Itoa(r.Customers)
+	if c.Connected < int64(r.Customers) {
+		came = fmt.Sprintf("%d of %d came", c.Connected, r.Customers)
+	}
+	fmt.Fprintf(&b, "Customers: %s in %s, %d claimed, %d answered", came, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond), c.Claimed, c.Answered)
 	if r.Mode == "rehearsal" {
 		fmt.Fprintf(&b, ", %d stories told to the end", c.Finished)
 	}

@@ -100,6 +100,19 @@ func TestSimulateVerdict(t *testing.T) {
 	}
 }
 
+// A report of fewer customers than were asked for says so first.
+func TestSimulateReportSaysHowManyCame(t *testing.T) {
+	for came, want := range map[int64]string{
+		1000: "Customers: 1000 in 1m0s, ", 999: "Customers: 999 of 1000 came in 1m0s, ", 984: "Customers: 984 of 1000 came in 1m0s, ", 0: "Customers: 0 of 1000 came in 1m0s, ",
+	} {
+		s, out, _ := term.Test("")
+		r := simulate.Report{Mode: "load", Customers: 1000, Seconds: 60, Counts: simulate.Counts{Connected: came}}
+		if err := (&app{io: s}).printReport(r); err != nil || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%v, %.60q, want %q", err, out, want)
+		}
+	}
+}
+
 // The line that changes is wiped before another is written; whatever is foreign in one is made safe.
 func TestSimulateBoard(t *testing.T) {
 	s, _, errs := term.Test("")
