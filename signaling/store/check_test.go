@@ -228,3 +228,26 @@ func readFlipped(t *testing.T, path string, ids []string) (string, bool, error) 
 func isDamage(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrStorage)
 }
+
+// TestCheckOfMarksThatMove: a message and its mark come between any two statements of
+// a check beside the server; that is no damage.
+func TestCheckOfMarksThatMove(t *testing.T) {
+	s, _ := fresh(t)
+	_, c := newConversation(t, s, "k")
+	n := int64(0)
+	moving := func(each func(*sql.Rows) error, text string, args ...any) error {
+		n = sayText(t, s, c, newID(), "more").Seq
+		must(t, func(d func(Mark, error)) error { return s.Mark(c.ID, KindAgent, Mark{n, n}, d) })
+		return s.reader(t.Context())(each, text, args...)
+	}
+	var r Report
+	for at, more := (place{}), true; more; {
+		var err error
+		if at, more, err = checkPage(moving, &r, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 4 || r.Err() != nil {
+		t.Errorf("after %d messages: %v", n, r.Damage)
+	}
+}

@@ -106,6 +106,54 @@ func TestMigrateFirstRelease(t *testing.T) {
 	wantMoved(t, dir, firstFile(t, dir, 20))
 }
 
+// TestMigrateEachRelease goes from every version to today's, with data that its
+// program could have written.
+func TestMigrateEachRelease(t *testing.T) {
+	all, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := 1; version < len(all); version++ {
+		dir := private(t)
+		ids := firstFile(t, dir, 6)
+		db, err := openWriter(filepath.Join(dir, dbName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := migrate(t.Context(), db, all[:version], time.UnixMilli(2)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 40 { // of which one is live
+			if _, err := db.Exec(`INSERT INTO sessions (id, conversation, customer_id, agent_id, requested_by, state, created_at, ended_at)
+				VALUES (?, ?, ?, 'ana', 'agent', ?, 1, ?)`, fmt.Sprint("s", i), ids[i%3], "c"+ids[i%3],
+				map[bool]string{true: "connected", false: "ended"}[i == 0], map[bool]any{true: nil, false: 1}[i == 0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := db.Exec("INSERT INTO audit (id, at, conversation, kind, actor_kind, actor_id, body) VALUES (1, 1, ?, 'k', 'system', '', '{}')", ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		wantMoved(t, dir, ids)
+		s, stop := run(t, Options{Dir: dir})
+		if live, err := s.LiveSessions(t.Context()); err != nil || len(live) != 1 {
+			t.Errorf("from version %d: %d live sessions, %v", version, len(live), err)
+		}
+		if e, err := s.Erase(t.Context(), ids[0], Actor{Kind: KindSystem}); err != nil || e.Messages != 2 {
+			t.Errorf("from version %d: %+v %v", version, e, err)
+		}
+		if hits := search(t, s, "退款", SearchOptions{}); len(hits) != 2+3+4+5+6 {
+			t.Errorf("from version %d: %d hits", version, len(hits))
+		}
+		if r, err := CheckFolder(t.Context(), dir); err != nil || r.Err() != nil {
+			t.Errorf("from version %d: %v %v", version, err, r.Damage)
+		}
+		stop()
+	}
+}
+
 // TestMigrateManyPages moves more messages than one page of the move.
 func TestMigrateManyPages(t *testing.T) {
 	dir := private(t)

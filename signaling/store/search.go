@@ -1,7 +1,4 @@
-// Search: an index that follows the messages. Appending pays nothing for it: how
-// far the index is stands in one row, and what came after it is indexed once a
-// second in small transactions, while the writer has nothing else to do, and
-// before a search. A text is cut into tokens outside the writer.
+// Search: the question and its answer. index.go has how the index follows the texts.
 
 package store
 
@@ -17,14 +14,6 @@ import (
 const (
 	// MaxHits is how many hits one search gives at most.
 	MaxHits = 100
-	// indexChunk is how many messages one transaction indexes: about 10 ms.
-	indexChunk = 64
-	// catchUp is how many messages a search indexes first, if so many are missing.
-	catchUp = 10 * indexChunk
-	// entriesEach is how many entries of the index belong to a message: itself, and
-	// behind it the notes that were written before the next one. So the entries are
-	// in the order in which the texts came.
-	entriesEach = 256
 	// snippetBefore and snippetLen are how much of a text is shown. Unit: characters.
 	snippetBefore = 40
 	snippetLen    = 160
@@ -59,7 +48,8 @@ func (h Hit) LogValue() slog.Value {
 // Found is the answer to a search.
 type Found struct {
 	Hits []Hit // the newest first
-	// Behind says that newer messages are not in the index yet: asking again finds more.
+	// Behind says that texts are not in the index yet, or not as they are looked for
+	// today: asking again finds more. It stays while the disk lets nothing be indexed.
 	Behind bool
 }
 
@@ -80,21 +70,20 @@ func (s *Store) Search(ctx context.Context, query string, o SearchOptions) (Foun
 		o.Before = Newest
 	}
 	var found Found
-	if found.Behind, err = s.indexUpTo(ctx, catchUp); errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) || errors.Is(err, ErrBusy) {
-		found.Behind = true // what is indexed can be searched on a full disk too
-	} else if err != nil {
-		return Found{}, err
+	if found.Behind, err = s.indexUpTo(ctx, catchUp); err != nil {
+		if !troubled(err) {
+			return Found{}, err
+		}
+		found.Behind = true // what is indexed can be searched
 	}
-	hits, err := list(s.reader(ctx), func(rows *sql.Rows) (h Hit, err error) {
-		return h, rows.Scan(&h.ID, &h.Conversation, &h.Seq, &h.Note)
-	}, searchSelect, entriesEach, entriesEach, searchExpression(terms), o.Before, o.Agent, o.Agent, o.Limit)
+	hits, err := s.hits(ctx, searchExpression(terms), o)
 	if err != nil {
 		return Found{}, err
 	}
 	for _, h := range hits {
 		text, at, err := s.textOf(ctx, h)
-		if errors.Is(err, ErrNotFound) {
-			continue // erased in this moment, or damaged
+		if errors.Is(err, ErrNotFound) || unreadable(err) {
+			continue // erased in this moment, or damaged: Health says so
 		}
 		if err != nil {
 			return Found{}, err
@@ -104,6 +93,47 @@ func (s *Store) Search(ctx context.Context, query string, o SearchOptions) (Foun
 		found.Hits = append(found.Hits, h)
 	}
 	return found, nil
+}
+
+// troubled reports whether err is of the disk or of the load, so that what is there
+// can still be read.
+func troubled(err error) bool {
+	return errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) || errors.Is(err, ErrBusy) || unreadable(err)
+}
+
+// unreadable reports whether err says that bytes can't be read as they were written.
+func unreadable(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, ErrStorage) }
+
+// hits finds entries, the newest first. Where what an entry stands for can't be read,
+// it finds the others one by one.
+func (s *Store) hits(ctx context.Context, expression string, o SearchOptions) ([]Hit, error) {
+	hits, err := s.hitsBetween(ctx, expression, o, 0, o.Before, o.Limit)
+	if !unreadable(err) {
+		return hits, err
+	}
+	for hits = nil; ; {
+		entries, err := list(s.reader(ctx), scanOne[int64], searchEntries, expression, o.Before, MaxHits)
+		if err != nil || len(entries) == 0 {
+			return hits, err
+		}
+		for _, e := range entries {
+			one, err := s.hitsBetween(ctx, expression, o, e, e+1, 1)
+			if err != nil && !unreadable(err) {
+				return nil, err
+			}
+			if hits = append(hits, one...); len(hits) == o.Limit {
+				return hits, nil
+			}
+			o.Before = e
+		}
+	}
+}
+
+// hitsBetween finds up to limit entries from from and below before.
+func (s *Store) hitsBetween(ctx context.Context, expression string, o SearchOptions, from, before int64, limit int) ([]Hit, error) {
+	return list(s.reader(ctx), func(rows *sql.Rows) (h Hit, err error) {
+		return h, rows.Scan(&h.ID, &h.Conversation, &h.Seq, &h.Note)
+	}, searchSelect, entriesEach, entriesEach, expression, from, before, o.Agent, o.Agent, limit)
 }
 
 // messagesAfter returns up to limit messages, the first ones after a number.
@@ -146,143 +176,4 @@ func snippet(text string, terms []term) (cut string, start, end int) {
 		}
 	}
 	return text[from:to], start - from, end - from
-}
-
-// pending is a message on its way into the index.
-type pending struct {
-	pos  int64
-	text string // then its tokens
-}
-
-// indexState is how far the index is; see migration 0003.
-type indexState struct{ indexed, erasures int64 }
-
-func scanIndexState(rows *sql.Rows) (i indexState, err error) {
-	return i, rows.Scan(&i.indexed, &i.erasures)
-}
-
-// indexIdle brings the index up to date as long as nobody else writes.
-func (s *Store) indexIdle(ctx context.Context) error {
-	for len(s.queue) == 0 {
-		start := time.Now() // of the work, not of the calendar
-		behind, err := s.indexUpTo(ctx, indexChunk)
-		if errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) {
-			return nil // the store's health says so, and it goes on by itself
-		}
-		if err != nil || !behind {
-			return err
-		}
-		if err := sleep(ctx, restTimes*time.Since(start)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// indexUpTo indexes up to n messages, and says whether there may be more.
-func (s *Store) indexUpTo(ctx context.Context, n int) (behind bool, err error) {
-	for ; n > 0; n -= indexChunk {
-		if behind, err = s.indexSome(ctx); err != nil || !behind {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// indexSome indexes one chunk. The tokens are made here; the writer stores them
-// only if nothing that was read is gone.
-func (s *Store) indexSome(ctx context.Context) (more bool, err error) {
-	at, err := first(s.reader(ctx), scanIndexState, "search state", "SELECT indexed, erasures FROM search_state WHERE id = 1")
-	if err != nil {
-		return false, err
-	}
-	chunk, err := list(s.reader(ctx), func(rows *sql.Rows) (p pending, err error) { return p, rows.Scan(&p.pos, &p.text) },
-		"SELECT pos, text FROM messages WHERE pos > ? ORDER BY pos LIMIT ?", at.indexed, indexChunk)
-	if err != nil || len(chunk) == 0 {
-		return false, err
-	}
-	for i := range chunk {
-		chunk[i].text = Tokens(chunk[i].text)
-	}
-	_, err = Sync(ctx, func(done func(struct{}, error)) error {
-		return submit(s, func(t *tx) (struct{}, error) { return struct{}{}, t.index(at, chunk) }, done)
-	})
-	return len(chunk) == indexChunk, err
-}
-
-// index stores a chunk that was read when the index was at before; nothing if it
-// is elsewhere now.
-func (t *tx) index(before indexState, chunk []pending) error {
-	n, err := t.exec("UPDATE search_state SET indexed = ? WHERE id = 1 AND indexed = ? AND erasures = ?",
-		chunk[len(chunk)-1].pos, before.indexed, before.erasures)
-	if err != nil || n == 0 {
-		return err
-	}
-	for _, p := range chunk {
-		if p.text == "" {
-			continue
-		}
-		if _, err := t.exec(searchInsert, p.pos*entriesEach, p.text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// indexNote gives a note the first free place behind the newest message. Where
-// there is none, which takes hundreds of notes and no message, it isn't searched.
-func (t *tx) indexNote(n Note) error {
-	tokens := Tokens(n.Text)
-	if tokens == "" {
-		return nil
-	}
-	newest, err := first(t.query, scanOne[int64], "messages", "SELECT COALESCE(max(pos), 0) FROM messages")
-	if err != nil {
-		return err
-	}
-	entry, err := first(t.query, scanOne[int64], "notes", "SELECT COALESCE(max(entry), ?) + 1 FROM notes WHERE entry > ? AND entry < ?",
-		newest*entriesEach, newest*entriesEach, (newest+1)*entriesEach)
-	if err != nil || entry%entriesEach == 0 {
-		return err
-	}
-	if _, err := t.exec("UPDATE notes SET entry = ? WHERE id = ?", entry, n.ID); err != nil {
-		return err
-	}
-	_, err = t.exec(searchInsert, entry, tokens)
-	return err
-}
-
-// unindex takes notes out of the index: those that where selects.
-func (t *tx) unindexNotes(where string, arg string) error {
-	entries, err := list(t.query, scanOne[int64], "SELECT entry FROM notes WHERE entry IS NOT NULL AND "+where, arg)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if _, err := t.exec(searchDelete, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eraseMessages deletes up to limit messages, the first ones, with what is indexed
-// of them, and returns how many.
-func (t *tx) eraseMessages(conv string, limit int) (int64, error) {
-	found, err := list(t.query, scanOne[int64], "SELECT pos FROM messages "+inConversation+"ORDER BY seq LIMIT ?", conv, limit)
-	if err != nil || len(found) == 0 {
-		return 0, err
-	}
-	for _, pos := range found {
-		if _, err := t.exec(searchDelete, pos*entriesEach); err != nil {
-			return 0, err
-		}
-		if _, err := t.exec("DELETE FROM messages WHERE pos = ?", pos); err != nil {
-			return 0, err
-		}
-	}
-	_, err = t.exec(`UPDATE search_state SET erasures = erasures + 1,
-		indexed = CASE WHEN indexed > newest.pos THEN newest.pos ELSE indexed END
-		FROM (SELECT COALESCE(max(pos), 0) AS pos FROM messages) AS newest WHERE id = 1`)
-	return int64(len(found)), err
 }

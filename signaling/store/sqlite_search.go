@@ -27,18 +27,24 @@ const (
 	searchInsert = "INSERT INTO search (rowid, tokens) VALUES (?, ?)"
 	searchDelete = "DELETE FROM search WHERE rowid = ?"
 	// searchSelect finds entries, the newest first. Its parameters: entries a message,
-	// twice, expression, id that all must be below, agent, agent, limit.
+	// twice, expression, id from which and below which all are, agent, agent, limit.
 	searchSelect = `SELECT search.rowid, c.id, COALESCE(m.seq, 0), COALESCE(n.id, '') FROM search
 		LEFT JOIN messages m ON search.rowid % ? = 0 AND m.pos = search.rowid / ?
 		LEFT JOIN notes n ON n.entry = search.rowid
 		JOIN conversations c ON c.id = COALESCE((SELECT id FROM conversations WHERE num = m.conversation_num), n.conversation)
-		WHERE search MATCH ? AND search.rowid < ? AND (? = '' OR c.claimed_by = ?)
+		WHERE search MATCH ? AND search.rowid >= ? AND search.rowid < ? AND (? = '' OR c.claimed_by = ?)
 		ORDER BY search.rowid DESC LIMIT ?`
-	// searchTokens gives what is indexed of a conversation's messages. Its parameters:
-	// entries a message, conversation, sequence number that all are above, limit.
+	// searchEntries finds entries without what they stand for. Its parameters:
+	// expression, id that all must be below, limit.
+	searchEntries = "SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+	// searchStored gives what is indexed. Its parameters: entry that all are above, the last one.
+	searchStored = "SELECT rowid, tokens FROM search WHERE rowid > ? AND rowid <= ?"
+	// searchTokens gives what is indexed of a conversation's messages, if a tokeniser
+	// made all of it. Its parameters: entries a message, conversation, sequence number
+	// that all are above, tokeniser, limit.
 	searchTokens = `SELECT m.seq, COALESCE(s.tokens, '') FROM messages m LEFT JOIN search s ON s.rowid = m.pos * ?
 		WHERE m.conversation_num = (SELECT num FROM conversations WHERE id = ?) AND m.seq > ?
-		AND m.pos <= (SELECT indexed FROM search_state WHERE id = 1) ORDER BY m.seq LIMIT ?`
+		AND m.pos <= (SELECT indexed FROM search_state WHERE id = 1 AND tokenizer = ?) ORDER BY m.seq LIMIT ?`
 )
 
 // searchExpression writes terms in FTS5's language: all of the phrases, each in

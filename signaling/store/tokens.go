@@ -10,9 +10,14 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
+	// tokenizer is the version of what this file and fold.go make of a text. With
+	// another number the index is made anew. 1: without normalising (NFC).
+	tokenizer int64 = 2
 	// MaxQuery is how long a search query may be. Unit: characters.
 	MaxQuery = 200
 	// maxTerms is how many words of a query are looked for. More is not a search.
@@ -32,48 +37,76 @@ type stretch struct {
 }
 
 // stretches calls each for every stretch of text until it returns false. It is valid
-// until each returns.
+// until each returns. Text counts as it is in Unicode's composed form (NFC), so that
+// an accent typed as a sign of its own is none.
 func stretches(text string, each func(stretch) bool) {
-	var r stretch
-	flush := func() bool {
-		ok := len(r.letters) == 0 || each(r)
-		r.letters, r.from = r.letters[:0], r.from[:0]
-		return ok
-	}
-	for i, c := range text {
-		n := len(r.letters)
-		r.letters = fold(r.letters, c)
-		added := r.letters[n:]
-		_, size := utf8.DecodeRuneInString(text[i:])
-		if len(added) == 0 { // an accent, a sound mark or something invisible: part of what stands before it
-			if n > 0 {
-				r.end = i + size
-			}
-			continue
-		}
-		first := added[0]
-		switch {
-		case !unicode.In(first, unicode.L, unicode.M, unicode.N):
-			r.letters = r.letters[:n]
-			if !flush() {
+	c := cutter{each: each}
+	if norm.NFC.IsNormalString(text) {
+		for i, r := range text {
+			_, size := utf8.DecodeRuneInString(text[i:])
+			if !c.add(r, i, i+size) {
 				return
 			}
-			continue
-		case n > 0 && unspaced(first) != r.unspaced:
-			rest := append([]rune(nil), added...)
-			r.letters = r.letters[:n]
-			if !flush() {
+		}
+		c.flush()
+		return
+	}
+	var it norm.Iter
+	for it.InitString(norm.NFC, text); !it.Done(); {
+		from := it.Pos()
+		piece := it.Next()
+		for len(piece) > 0 {
+			r, size := utf8.DecodeRune(piece)
+			if piece = piece[size:]; !c.add(r, from, it.Pos()) {
 				return
 			}
-			r.letters = append(r.letters, rest...)
 		}
-		r.unspaced = unspaced(first)
-		for len(r.from) < len(r.letters) {
-			r.from = append(r.from, i)
-		}
-		r.end = i + size
 	}
-	flush()
+	c.flush()
+}
+
+// cutter makes stretches of characters.
+type cutter struct {
+	stretch
+	each func(stretch) bool
+}
+
+func (c *cutter) flush() bool {
+	ok := len(c.letters) == 0 || c.each(c.stretch)
+	c.letters, c.from = c.letters[:0], c.from[:0]
+	return ok
+}
+
+// add takes a character that stands from one place of the text to another.
+func (c *cutter) add(r rune, from, to int) bool {
+	n := len(c.letters)
+	c.letters = fold(c.letters, r)
+	added := c.letters[n:]
+	if len(added) == 0 { // an accent, a sound mark or something invisible: part of what stands before it
+		if n > 0 {
+			c.end = to
+		}
+		return true
+	}
+	first := added[0]
+	switch {
+	case !unicode.In(first, unicode.L, unicode.M, unicode.N):
+		c.letters = c.letters[:n]
+		return c.flush()
+	case n > 0 && unspaced(first) != c.unspaced:
+		rest := append([]rune(nil), added...)
+		c.letters = c.letters[:n]
+		if !c.flush() {
+			return false
+		}
+		c.letters = append(c.letters, rest...)
+	}
+	c.unspaced = unspaced(first)
+	for len(c.from) < len(c.letters) {
+		c.from = append(c.from, from)
+	}
+	c.end = to
+	return true
 }
 
 // word is its token where words have spaces.
