@@ -242,7 +242,7 @@ func (c *chat) showStatus(string) {
 	if !c.mine() {
 		claim = c.state.State
 	}
-	c.note("Conversation %s: %s, %d messages.", short(c.id), claim, c.follow.last)
+	c.note("Conversation %s: %s, %d messages.", short(c.id), claim, c.follow.Last())
 	if c.page != "" {
 		c.note("%s.", c.page)
 	}
@@ -269,7 +269,7 @@ func (c *chat) showHistory(args string) {
 			return
 		}
 	}
-	c.link.Ask(protocol.ChatHistory{Conversation: c.id, Before: c.follow.last + 1, Limit: n}, func(reply any, err error) {
+	c.link.Ask(protocol.ChatHistory{Conversation: c.id, Before: c.follow.Last() + 1, Limit: n}, func(reply any, err error) {
 		c.post(func() {
 			page, ok := reply.(protocol.ChatPage)
 			if !ok {

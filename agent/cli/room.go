@@ -11,6 +11,7 @@ import (
 
 	"github.com/lookalong/lookalong/agent/mailbox"
 	"github.com/lookalong/lookalong/agent/support"
+	"github.com/lookalong/lookalong/internal/follow"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 	"github.com/lookalong/lookalong/web"
@@ -25,7 +26,7 @@ type room struct {
 
 	id     protocol.ConversationID
 	state  protocol.ConversationState
-	follow *follower
+	follow *follow.Follower
 	ctl    *support.Controller // nil: no sessions here
 	status support.Status
 	online bool
@@ -124,7 +125,7 @@ func (r *room) join(ctx context.Context, id protocol.ConversationID, hold bool) 
 		return err
 	}
 	r.id, r.state, r.online = id, state, true
-	r.follow = newFollower(state.LastSeq, r.askHistory, func(m protocol.ChatMessage) {
+	r.follow = follow.New(state.LastSeq, r.askHistory, func(m protocol.ChatMessage) {
 		if r.onMessage != nil {
 			r.onMessage(m)
 		}
@@ -209,8 +210,8 @@ func (r *room) run(ctx context.Context) error {
 		case now := <-tick.C:
 			if !r.again.IsZero() && now.After(r.again) {
 				r.again = time.Time{}
-				r.follow.failed()
-				r.follow.catchUp()
+				r.follow.Failed()
+				r.follow.CatchUp()
 			}
 			if r.onTick != nil {
 				r.onTick(now)
@@ -228,7 +229,7 @@ func (r *room) push(msg any) {
 	switch m := msg.(type) {
 	case protocol.ChatMessage:
 		if m.Conversation == r.id && r.follow != nil {
-			r.follow.message(m)
+			r.follow.Message(m)
 		}
 		return
 	case protocol.ConversationState:
@@ -253,8 +254,8 @@ func (r *room) push(msg any) {
 func (r *room) setState(now protocol.ConversationState) {
 	before := r.state
 	r.state = now
-	if now.LastSeq > r.follow.last {
-		r.follow.catchUp()
+	if now.LastSeq > r.follow.Last() {
+		r.follow.CatchUp()
 	}
 	if watch := r.joined.Load(); watch.Hold && !r.mine() {
 		r.joined.Store(&protocol.ConversationWatch{Conversation: r.id}) // given up: a reconnect does not take it back
@@ -283,7 +284,7 @@ func (r *room) linkState(s client.State, err error) {
 			r.lost = time.Now()
 		}
 		if r.follow != nil {
-			r.follow.failed()
+			r.follow.Failed()
 		}
 	}
 	if r.onLink != nil {
@@ -296,7 +297,7 @@ func (r *room) rejoined(reply any, err error) {
 	var refused *protocol.UserError
 	if state, ok := reply.(protocol.ConversationState); ok {
 		r.setState(state)
-		r.follow.catchUp()
+		r.follow.CatchUp()
 		if r.ctl != nil {
 			r.ctl.Adopt(state.Session)
 		}
@@ -342,11 +343,11 @@ func (r *room) askHistory(after int64) {
 			page, ok := reply.(protocol.ChatPage)
 			switch {
 			case ok && err == nil:
-				r.follow.page(page)
+				r.follow.Page(page)
 			case errors.As(err, &refused) && busy(refused):
 				r.again = time.Now().Add(time.Duration(refused.RetryAfterMs) * time.Millisecond)
 			default:
-				r.follow.failed()
+				r.follow.Failed()
 			}
 		})
 	})
@@ -364,7 +365,7 @@ func (r *room) say(text string, done func(protocol.Ack, error)) {
 				if ack.At != nil {
 					m.At = *ack.At
 				}
-				r.follow.message(m)
+				r.follow.Message(m)
 			}
 			done(ack, err)
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lookalong/lookalong/agent/support"
 	"github.com/lookalong/lookalong/agent/support/supporttest"
+	"github.com/lookalong/lookalong/internal/follow"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
@@ -99,7 +100,7 @@ func TestViewerAddressLapsesOnce(t *testing.T) {
 	a := &app{io: streams}
 	shown := time.Now()
 	start := func() *chat {
-		r := &room{app: a, ctl: support.New(support.Config{}), status: support.Status{State: "connected"}, follow: newFollower(0, nil, nil)}
+		r := &room{app: a, ctl: support.New(support.Config{}), status: support.Status{State: "connected"}, follow: follow.New(0, nil, nil)}
 		return &chat{room: r, ui: &plainUI{app: a}, view: &viewing{room: r, noOpen: true, shownAt: shown}}
 	}
 	c := start()

@@ -92,8 +92,8 @@ func (r *room) begin(ctx context.Context, n int) error {
 		return err
 	}
 	for _, m := range last {
-		if m.Seq <= r.follow.last || m.Seq == r.follow.last+1 {
-			r.follow.last = max(r.follow.last, m.Seq)
+		if m.Seq <= r.follow.Last()+1 {
+			r.follow.Seen(m.Seq)
 			r.onMessage(m)
 		}
 	}

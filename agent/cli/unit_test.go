@@ -58,38 +58,6 @@ func TestHelp(t *testing.T) {
 	walk(root, nil)
 }
 
-func TestFollower(t *testing.T) {
-	var got []string
-	var asked []int64
-	f := newFollower(2, func(after int64) { asked = append(asked, after) }, func(m protocol.ChatMessage) { got = append(got, m.Text) })
-	msg := func(seq int64) protocol.ChatMessage { return protocol.ChatMessage{Seq: seq, Text: fmt.Sprint(seq)} }
-	want := func(what, texts string, questions ...int64) {
-		t.Helper()
-		if strings.Join(got, " ") != texts || fmt.Sprint(asked) != fmt.Sprint(questions) {
-			t.Fatalf("%s: got %v, asked %v; want %s, %v", what, got, asked, texts, questions)
-		}
-		got, asked = nil, nil
-	}
-	f.message(msg(2))
-	want("an old one", "")
-	f.message(msg(3))
-	want("the next", "3")
-	f.message(msg(6))
-	f.message(msg(5))
-	want("a gap, asked once", "", 3)
-	f.page(protocol.ChatPage{Messages: []protocol.ChatMessage{msg(4)}, LastSeq: 8})
-	want("the page closes it, and asks on", "4 5 6", 6)
-	f.page(protocol.ChatPage{Messages: []protocol.ChatMessage{msg(6), msg(7)}, LastSeq: 8})
-	want("overlap", "7", 7)
-	f.page(protocol.ChatPage{LastSeq: 8})
-	want("a page without progress is not asked again", "")
-	f.message(msg(9))
-	want("a gap again", "", 7)
-	f.failed()
-	f.catchUp()
-	want("after a lost answer", "", 7)
-}
-
 func TestPick(t *testing.T) {
 	items := []protocol.QueueItem{{Conversation: "abcdef123"}, {Conversation: "abcdxyz99"}, {Conversation: "abcd"}, {Conversation: "zzzzz"}}
 	for _, c := range []struct {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/follow"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
@@ -41,7 +42,7 @@ type player struct {
 	online  bool
 	sent    []*Sent
 	mine    map[protocol.ConversationID]bool // an agent's claims, wished for or had
-	logs    map[protocol.ConversationID]*follower
+	logs    map[protocol.ConversationID]*log
 	wrong   []string                                   // breaches of the protocol's promises that only this player can see
 	seen    map[protocol.ConversationID]map[int64]bool // pushed over the present socket
 	refused map[protocol.Code]int
@@ -50,7 +51,7 @@ type player struct {
 
 // newPlayer makes a player that is not connected.
 func newPlayer(play Config, name, invite string, key ed25519.PrivateKey) (*player, error) {
-	p := &player{name: name, agent: invite != "", mine: map[protocol.ConversationID]bool{}, logs: map[protocol.ConversationID]*follower{}, refused: map[protocol.Code]int{}}
+	p := &player{name: name, agent: invite != "", mine: map[protocol.ConversationID]bool{}, logs: map[protocol.ConversationID]*log{}, refused: map[protocol.Code]int{}}
 	cfg := client.Config{URL: play.URL, Dial: play.Dial, Role: "native", Key: key, OnMessage: p.pushed, OnState: p.state}
 	if p.agent {
 		cfg.Role, cfg.Invite, cfg.Device = "agent", invite, "workload"
@@ -70,8 +71,8 @@ func (p *player) state(s client.State, err error) {
 	}
 	p.seen = map[protocol.ConversationID]map[int64]bool{}
 	var back []protocol.ConversationID
-	for _, f := range p.logs {
-		f.asking = false
+	for _, l := range p.logs {
+		l.Failed()
 	}
 	for conv := range p.mine {
 		back = append(back, conv)
@@ -90,31 +91,13 @@ func (p *player) state(s client.State, err error) {
 
 // open is a customer's way in and back.
 func (p *player) open() {
-	p.client.Ask(protocol.ConversationOpen{}, func(reply any, err error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if st, ok := reply.(protocol.ConversationState); ok {
-			f := p.follow(st.Conversation)
-			f.asking = false
-			f.catchUp()
-			return
-		}
-		p.later(err, p.open)
-	})
+	p.client.Ask(protocol.ConversationOpen{}, func(reply any, err error) { p.rejoin(reply, err, p.open) })
 }
 
 // claim is an agent's way in and back; offline, the next connect asks.
 func (p *player) claim(conv protocol.ConversationID) {
 	p.client.Ask(protocol.QueueClaim{Conversation: conv, Hold: true}, func(reply any, err error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if st, ok := reply.(protocol.ConversationState); ok {
-			f := p.follow(st.Conversation)
-			f.asking = false
-			f.catchUp()
-			return
-		}
-		p.later(err, func() { p.claim(conv) })
+		p.rejoin(reply, err, func() { p.claim(conv) })
 	})
 }
 
@@ -134,13 +117,15 @@ func (p *player) later(err error, again func()) {
 }
 
 // follow is the log of a conversation; p.mu is held.
-func (p *player) follow(conv protocol.ConversationID) *follower {
-	f := p.logs[conv]
-	if f == nil {
-		f = &follower{p: p, conv: conv, held: map[int64]Shown{}}
-		p.logs[conv] = f
+func (p *player) follow(conv protocol.ConversationID) *log {
+	l := p.logs[conv]
+	if l == nil {
+		l = &log{}
+		l.Follower = follow.New(0, func(after int64) { p.ask(l, conv, after) },
+			func(m protocol.ChatMessage) { l.shown = append(l.shown, Shown{m.Seq, m.MessageID, m.Text}) })
+		p.logs[conv] = l
 	}
-	return f
+	return l
 }
 
 // pushed takes what the server sends unasked.
@@ -158,10 +143,10 @@ func (p *player) pushed(msg any) {
 			p.wrong = append(p.wrong, fmt.Sprintf("%s was sent message %d twice over one socket", p.name, m.Seq))
 		}
 		seen[m.Seq] = true
-		p.follow(m.Conversation).message(Shown{m.Seq, m.MessageID, m.Text})
+		p.follow(m.Conversation).Message(m)
 	case protocol.ConversationState:
-		if f := p.logs[m.Conversation]; f != nil && m.LastSeq > f.last {
-			f.catchUp()
+		if l := p.logs[m.Conversation]; l != nil && m.LastSeq > l.Last() {
+			l.CatchUp()
 		}
 	}
 }
@@ -187,7 +172,7 @@ func (p *player) post(conv protocol.ConversationID, text string) {
 			p.wrong = append(p.wrong, fmt.Sprintf("%s: %s was acknowledged twice", p.name, ack.ID))
 		}
 		s.ID, s.Seq, s.AckedAt = ack.ID, ack.Seq, now
-		p.follow(conv).message(Shown{ack.Seq, ack.ID, text})
+		p.follow(conv).Message(protocol.ChatMessage{Seq: ack.Seq, MessageID: ack.ID, Text: text})
 	})
 	p.mu.Lock()
 	s.ID = id
@@ -216,68 +201,41 @@ func (p *player) conversations() (out []protocol.ConversationID) {
 	return out
 }
 
-// follower shows each message once and in order, as every client of ours does. The player's mu guards it.
-type follower struct {
-	p      *player
-	conv   protocol.ConversationID
-	last   int64 // highest number without a gap
-	held   map[int64]Shown
-	shown  []Shown
-	asking bool
+// log is what a player has seen of a conversation, as every client of ours follows it. The player's mu guards it.
+type log struct {
+	*follow.Follower
+	shown []Shown
 }
 
-func (f *follower) message(m Shown) {
-	if m.Seq <= f.last {
-		return
-	}
-	f.held[m.Seq] = m
-	f.drain()
-	if len(f.held) > 0 {
-		f.catchUp()
-	}
-}
-
-func (f *follower) drain() {
-	for {
-		m, ok := f.held[f.last+1]
-		if !ok {
+// ask asks for what follows in a conversation. The question leaves on a goroutine of its own: an answer for a dead
+// socket comes at once, on the same goroutine.
+func (p *player) ask(l *log, conv protocol.ConversationID, after int64) {
+	go p.client.Ask(protocol.ChatHistory{Conversation: conv, After: after, Limit: 100}, func(reply any, err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if page, ok := reply.(protocol.ChatPage); ok {
+			l.Page(page)
 			return
 		}
-		delete(f.held, m.Seq)
-		f.last = m.Seq
-		f.shown = append(f.shown, m)
-	}
-}
-
-// catchUp asks for what follows. The question leaves on a goroutine of its own: an answer for a dead socket comes at
-// once, on the same goroutine.
-func (f *follower) catchUp() {
-	if f.asking {
-		return
-	}
-	f.asking = true
-	go f.p.client.Ask(protocol.ChatHistory{Conversation: f.conv, After: f.last, Limit: 100}, func(reply any, err error) {
-		f.p.mu.Lock()
-		defer f.p.mu.Unlock()
-		f.asking = false
-		page, ok := reply.(protocol.ChatPage)
-		if !ok {
-			f.p.later(err, func() {
-				f.p.mu.Lock()
-				defer f.p.mu.Unlock()
-				f.catchUp()
-			})
-			return
-		}
-		before := f.last
-		for _, m := range page.Messages {
-			if m.Seq > f.last {
-				f.held[m.Seq] = Shown{m.Seq, m.MessageID, m.Text}
-			}
-		}
-		f.drain()
-		if f.last < page.LastSeq && f.last > before {
-			f.catchUp()
-		}
+		l.Failed()
+		p.later(err, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			l.CatchUp()
+		})
 	})
+}
+
+// rejoin takes the answer to open or claim and catches up, or does the same again later.
+func (p *player) rejoin(reply any, err error, again func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st, ok := reply.(protocol.ConversationState)
+	if !ok {
+		p.later(err, again)
+		return
+	}
+	l := p.follow(st.Conversation)
+	l.Failed() // what was asked over another connection is not answered
+	l.CatchUp()
 }

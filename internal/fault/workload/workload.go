@@ -203,9 +203,9 @@ func (w *Workload) unsettled() string {
 	for _, p := range w.players {
 		p.mu.Lock()
 		for conv, f := range p.logs {
-			if f.last < last[conv] {
+			if f.Last() < last[conv] {
 				defer p.mu.Unlock()
-				return fmt.Sprintf("%s has seen up to %d of %d in %s", p.name, f.last, last[conv], conv)
+				return fmt.Sprintf("%s has seen up to %d of %d in %s", p.name, f.Last(), last[conv], conv)
 			}
 		}
 		p.mu.Unlock()
