@@ -485,13 +485,21 @@ func TestFaultNewOnASmallDisk(t *testing.T) {
 	s.done(w, "on a small disk")
 }
 
-// someone is a customer who looks at every answer.
+// someone is a customer who writes one message at a time.
 type someone struct {
-	t      *testing.T
-	client *client.Client
-	conv   protocol.ConversationID
-	last   protocol.ChatSend
-	seq    int64
+	t       *testing.T
+	client  *client.Client
+	conv    protocol.ConversationID
+	delayed chan *protocol.UserError // why the message that is under way waits; 1: the client says it at the begin of a pause
+	stored  chan stored              // what came of the message that is under way; 1: there is one
+	waits   bool                     // a message is under way
+	seq     int64                    // of the last one that was stored
+}
+
+// stored is the end of a message.
+type stored struct {
+	ack protocol.Ack
+	err error
 }
 
 func (s *stage) someone() *someone {
@@ -500,66 +508,81 @@ func (s *stage) someone() *someone {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c, err := client.New(client.Config{URL: "http://" + s.addr, Role: "native", Key: key})
+	p := &someone{t: s.t, delayed: make(chan *protocol.UserError, 1), stored: make(chan stored, 1)}
+	p.client, err = client.New(client.Config{URL: "http://" + s.addr, Role: "native", Key: key, OnDelay: func(why *protocol.UserError) {
+		select {
+		case p.delayed <- why:
+		default: // the same again, and nobody has looked at the first yet
+		}
+	}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { _ = c.Run(ctx); close(ended) }()
+	go func() { _ = p.client.Run(ctx); close(ended) }()
 	s.t.Cleanup(func() { cancel(); <-ended })
-	if err := c.WaitOnline(soon(s.t)); err != nil {
+	if err := p.client.WaitOnline(soon(s.t)); err != nil {
 		s.t.Fatal(err)
 	}
-	reply, err := c.Request(soon(s.t), protocol.ConversationOpen{})
+	reply, err := p.client.Request(soon(s.t), protocol.ConversationOpen{})
 	state, ok := reply.(protocol.ConversationState)
 	if !ok {
 		s.t.Fatalf("%T, %v", reply, err)
 	}
-	return &someone{t: s.t, client: c, conv: state.Conversation}
+	p.conv = state.Conversation
+	return p
 }
 
-// untilRefused writes until a message is refused with the sentence for a full disk.
+// untilRefused writes until the client says that a message has to wait for a full disk.
 func (p *someone) untilRefused() {
 	p.t.Helper()
-	for n := 0; ; n++ {
-		p.last = protocol.ChatSend{ID: client.NewID(), Conversation: p.conv, Text: fmt.Sprint("message ", n)}
-		reply, err := p.client.Request(soon(p.t), p.last)
-		var u *protocol.UserError
-		switch {
-		case err == nil:
-			p.seq = reply.(protocol.Ack).Seq
-		case errors.As(err, &u) && u.Code == protocol.CodeReadOnly:
-			if u.Text != "Messages can't be saved right now. Yours is kept here and will be sent." || u.RetryAfterMs <= 0 {
-				p.t.Errorf("refused with %+v", u)
+	for ctx := soon(p.t); ; {
+		if !p.waits {
+			p.waits = true
+			p.client.Post(p.conv, fmt.Sprint("message ", p.seq+1), func(ack protocol.Ack, err error) { p.stored <- stored{ack, err} })
+		}
+		select {
+		case end := <-p.stored:
+			p.took(end)
+		case why := <-p.delayed:
+			if why.Code != protocol.CodeReadOnly {
+				continue // it writes too fast, and waits as the server says
+			}
+			if why.Text != "Messages can't be saved right now. Yours is kept here and will be sent." || why.RetryAfterMs <= 0 {
+				p.t.Errorf("refused with %+v", why)
 			}
 			return
-		case errors.As(err, &u) && u.Code == protocol.CodeRate:
-			time.Sleep(time.Duration(u.RetryAfterMs) * time.Millisecond) // as it says
-		default:
-			p.t.Fatal(err)
+		case <-ctx.Done():
+			p.t.Fatal("no message was refused")
 		}
 	}
 }
 
-// untilStored sends the refused message again, as often as the server asks for that.
+// untilStored waits until the refused message is stored: the client sends it again as often as the server asks for.
 func (p *someone) untilStored() {
 	p.t.Helper()
-	for {
-		reply, err := p.client.Request(soon(p.t), p.last)
-		var u *protocol.UserError
-		switch {
-		case err == nil:
-			if ack := reply.(protocol.Ack); ack.Seq != p.seq+1 {
-				p.t.Errorf("stored as %d after %d", ack.Seq, p.seq)
-			} else {
-				p.seq = ack.Seq
-			}
-			return
-		case errors.As(err, &u) && u.RetryAfterMs > 0:
-			time.Sleep(time.Duration(u.RetryAfterMs) * time.Millisecond) // as it says
-		default:
-			p.t.Fatal(err)
+	for ctx := soon(p.t); p.waits; {
+		select {
+		case end := <-p.stored:
+			p.took(end)
+		case <-p.delayed: // once more
+		case <-ctx.Done():
+			p.t.Fatal("the refused message is never stored")
 		}
 	}
+}
+
+// took looks at the end of the message that was under way.
+func (p *someone) took(end stored) {
+	p.t.Helper()
+	p.waits = false
+	select {
+	case <-p.delayed: // of this message: the next one has its own
+	default:
+	}
+	if end.err != nil || end.ack.Seq != p.seq+1 {
+		p.t.Fatalf("stored as %d after %d, %v", end.ack.Seq, p.seq, end.err)
+	}
+	p.seq = end.ack.Seq
 }
