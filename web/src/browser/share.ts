@@ -1,12 +1,19 @@
-// Captures, encodes and sends the picture. Loaded when a share comes up. A frame passes three gates: consent is
+// Captures and encodes the picture; flow.ts sends it. Loaded when a share comes up. A frame passes three gates: consent is
 // asked when it is captured, before it is encoded and before its bytes are sent; frames are dropped only before
 // the encoder.
 
-import { split } from '../core/frame.ts';
-import { FRAME_KIND, type FromPeer, MAX_FRAME_BYTES, MAX_FRAME_PIXELS, MAX_FRAME_SIDE } from '../core/protocol.gen.ts';
-import * as rate from '../core/rate.ts';
+import * as codec from '../core/codec.ts';
+import {
+  FRAME_KIND,
+  type FromPeer,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_PIXELS,
+  MAX_FRAME_SIDE,
+  type ScreenFeedback,
+} from '../core/protocol.gen.ts';
 import { type Capture, capture } from './capture.ts';
 import { type Encoded, Encoder, needsEven } from './encoder.ts';
+import { Flow } from './flow.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
 import { type Picture, sizeOf } from './picture.ts';
@@ -20,12 +27,14 @@ export interface ShareEvents {
   failed(): void;
 }
 
+const STREAM = 0;
 const RETRY_MS = 500; // after a skip, if neither an ack nor a new picture comes
 
 export class Share {
   readonly #peer: Peer;
   readonly #events: ShareEvents;
   readonly #encoder: Encoder;
+  readonly #flow: Flow;
   #track: MediaStreamTrack | null = null;
   #capture: Capture | null = null;
   #surface: Surface = 'unknown';
@@ -43,7 +52,7 @@ export class Share {
   #width = 0;
   #height = 0;
   #frame = 0;
-  #rate: rate.Rate = rate.initial;
+  #pace: codec.Pace = codec.unmeasured;
   #configuredBitrate = 0;
   #notBeforeMs = 0; // whole images know no bit rate: their number is limited instead
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -58,8 +67,7 @@ export class Share {
       failed: () => this.#nextCodec(),
       ready: () => this.#pump(),
     });
-    peer.screen.bufferedAmountLowThreshold = rate.BUFFERED_MAX / 4;
-    peer.screen.onbufferedamountlow = () => this.#pump();
+    this.#flow = new Flow(peer, { allowed: () => events.allowed(), ready: () => this.#pump() });
   }
 
   /** Shows this track from now on, instead of the one before. */
@@ -81,7 +89,7 @@ export class Share {
 
   /** Takes what the agent's viewer can decode; encoding starts with the first that this browser can encode. */
   codecs(decodable: readonly string[]): void {
-    const choices = rate.CODECS.filter((codec) => decodable.includes(codec));
+    const choices = codec.CODECS.filter((one) => decodable.includes(one));
     if (choices.join() === this.#choices.join()) {
       this.keyframe(); // another viewer of the same kind
       return;
@@ -104,7 +112,7 @@ export class Share {
 
   /** The path is back after a silence. */
   resume(): void {
-    this.#rate = rate.forget(this.#rate);
+    this.#flow.forget();
     this.keyframe();
   }
 
@@ -113,11 +121,9 @@ export class Share {
     if (this.#latest !== null && !this.#dirty) this.#events.shown(this.#latest);
   }
 
-  /** The agent's ack of a frame; painted: it is on the viewer's canvas. */
-  feedback(frame: number, receivedMs: number, painted: boolean): void {
-    this.#rate = rate.acked(this.#rate, frame, receivedMs, Date.now());
-    if (painted) this.#rate = rate.painted(this.#rate, frame);
-    this.#pump();
+  /** The agent's word on a frame: it has arrived, or is on the viewer's canvas. */
+  feedback(message: ScreenFeedback): void {
+    this.#flow.feedback(message);
   }
 
   /** Stops the tracks first, then the encoder. Nothing leaves this page afterwards. */
@@ -130,7 +136,7 @@ export class Share {
     this.#latest?.close();
     this.#latest = null;
     this.#encoder.close();
-    this.#peer.screen.onbufferedamountlow = null;
+    this.#flow.close();
   }
 
   #take(picture: Picture): void {
@@ -149,10 +155,10 @@ export class Share {
   #pump(): void {
     const frame = this.#latest;
     if (frame === null || !this.#dirty || this.#stopped || this.#paused || this.#codec === '') return;
-    if (!this.#peer.flowing) return; // the path is silent: the track is kept, nothing is encoded
+    if (!this.#flow.flowing) return; // the path is silent: the track is kept, nothing is encoded
     if (!this.#events.allowed()) return; //guard:T22
     const now = Date.now();
-    if (now < this.#notBeforeMs || rate.skips(this.#rate, this.#peer.screen.bufferedAmount, this.#encoder.queue, now)) {
+    if (now < this.#notBeforeMs || this.#flow.skips(STREAM, this.#encoder.queue, now)) {
       this.skipped++;
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;
@@ -172,13 +178,14 @@ export class Share {
     const [width, height] = limit(...sizeOf(picture), needsEven(this.#codec));
     if (width === 0 || height === 0) return false;
     const sized = width !== this.#width || height !== this.#height;
-    const steered = Math.abs(this.#rate.bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;
+    const { bitrate } = this.#flow;
+    const steered = Math.abs(bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;
     if (sized || steered || !this.#encoder.ready) {
       if (sized || !this.#encoder.ready) this.#needKey = true;
       this.#width = width;
       this.#height = height;
-      this.#configuredBitrate = this.#rate.bitrate;
-      if (!this.#encoder.configure(this.#codec, width, height, this.#rate.bitrate)) return false;
+      this.#configuredBitrate = bitrate;
+      if (!this.#encoder.configure(this.#codec, width, height, bitrate)) return false;
     }
     const config = [this.#codec, width, height, this.#surface].join(' ');
     if (config !== this.#config) {
@@ -191,7 +198,7 @@ export class Share {
   }
 
   #output(encoded: Encoded): void {
-    if (this.#stopped || !this.#events.allowed() || this.#peer.screen.readyState !== 'open') return; //guard:T22
+    if (this.#stopped || !this.#events.allowed()) return; //guard:T22
     if (encoded.data.length > MAX_FRAME_BYTES) {
       this.#nextCodec();
       return;
@@ -200,18 +207,14 @@ export class Share {
     this.#frame = (this.#frame + 1) >>> 0;
     const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
     if (this.#codec.startsWith('image/')) {
-      this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#rate.bitrate;
+      this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
     }
-    const chunks = split({ kind, stream: 0, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data });
-    this.#rate = rate.sent(this.#rate, frame, encoded.data.length, Date.now());
-    this.#rate = rate.encoded(this.#rate, encoded.tookMs);
-    try {
-      for (const chunk of chunks) this.#peer.screen.send(chunk);
-    } catch {
-      this.#needKey = true; // the channel is full or closing; the chain starts anew
+    this.#pace = codec.encoded(this.#pace, encoded.tookMs);
+    if (!this.#flow.send({ kind, stream: STREAM, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data })) {
+      this.#needKey = true; // the chain starts anew
       return;
     }
-    if (rate.tooSlow(this.#rate)) this.#nextCodec();
+    if (codec.tooSlow(this.#pace)) this.#nextCodec();
   }
 
   /** Goes to the next codec that this browser can encode at the picture's size. */
@@ -224,18 +227,18 @@ export class Share {
     this.#choosing = true;
     this.#codec = '';
     this.#encoder.reset();
-    this.#rate = { ...this.#rate, encodeMs: 0, slowFrames: 0 };
+    this.#pace = codec.unmeasured;
     let at = from;
     while (at < choices.length && !(await Encoder.supports(choices[at] ?? ''))) at++;
     if (this.#stopped || choices !== this.#choices) return; // a newer choice is under way
     this.#choosing = false;
-    const codec = choices[at];
-    if (codec === undefined) {
+    const choice = choices[at];
+    if (choice === undefined) {
       this.#events.failed();
       return;
     }
     this.#at = at;
-    this.#codec = codec;
+    this.#codec = choice;
     this.keyframe();
   }
 }

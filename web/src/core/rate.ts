@@ -1,5 +1,5 @@
 // Steers the picture (screen.md 3 and 4): which frames are skipped before the encoder, the bit rate from the
-// agent's acks, and when a codec is too slow for this machine. Pure; times in milliseconds.
+// agent's acks. Pure; times in milliseconds.
 
 export const INTERVAL_MS = 1000 / 30; // of the fastest picture
 export const BUFFERED_MAX = 256 * 1024; // bytes that may wait in the channel
@@ -11,12 +11,11 @@ const QUEUE_LONG_MS = 120;
 const BASE_WINDOW_MS = 10_000;
 const STEER_EVERY_MS = 500;
 const CAPACITY_MIN_BYTES = 30_000; // smaller frames say little about the path
-export const SLOW_ENCODE_MS = 66; // the interval of 15 frames a second
-const SLOW_FRAMES = 45;
 const UNPAINTED_MS = 150; // beyond the round trip: the viewer's own time for a frame
 const STALLED_MS = 3_000; // a viewer that paints nothing for so long is not waited for
 
 interface Sent {
+  readonly stream: number;
   readonly frame: number;
   readonly atMs: number;
   readonly bytes: number;
@@ -38,9 +37,6 @@ export interface Rate {
   readonly capacity: number;
   readonly bitrate: number;
   readonly steeredMs: number;
-  /** smoothed encoding time, and for how many frames it was over the limit */
-  readonly encodeMs: number;
-  readonly slowFrames: number;
 }
 
 export const initial: Rate = {
@@ -54,36 +50,39 @@ export const initial: Rate = {
   capacity: 0,
   bitrate: BITRATE_START,
   steeredMs: 0,
-  encodeMs: 0,
-  slowFrames: 0,
 };
 
 /** Whether this picture must be skipped: too much is on its way already, or the viewer does not keep up. */
-export function skips(rate: Rate, bufferedBytes: number, encoderQueue: number, nowMs: number): boolean {
+export function skips(rate: Rate, stream: number, bufferedBytes: number, encoderQueue: number, nowMs: number): boolean {
   const inFlight = (rate.rttMs + 1.2 * INTERVAL_MS) / INTERVAL_MS;
-  if (rate.unacked.length > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1) return true;
-  const waits = nowMs - (rate.unpainted[0]?.atMs ?? nowMs);
+  const unacked = rate.unacked.filter((one) => one.stream === stream).length;
+  if (unacked > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1) return true;
+  const waits = nowMs - (rate.unpainted.find((one) => one.stream === stream)?.atMs ?? nowMs);
   return waits > rate.rttMs + UNPAINTED_MS && waits < STALLED_MS;
 }
 
-export function sent(rate: Rate, frame: number, bytes: number, nowMs: number): Rate {
-  const one = { frame, atMs: nowMs, bytes };
+export function sent(rate: Rate, stream: number, frame: number, bytes: number, nowMs: number): Rate {
+  const one = { stream, frame, atMs: nowMs, bytes };
   const unpainted = rate.unpainted.filter((old) => nowMs - old.atMs < STALLED_MS);
   return { ...rate, unacked: [...rate.unacked, one], unpainted: rate.paints ? [...unpainted, one] : [] };
 }
 
 /** Takes the viewer's report that it painted a frame; those before it count too. */
-export function painted(rate: Rate, frame: number): Rate {
-  const at = rate.unpainted.findIndex((one) => one.frame === frame);
-  return { ...rate, paints: true, unpainted: rate.unpainted.slice(at + 1) };
+export function painted(rate: Rate, stream: number, frame: number): Rate {
+  return { ...rate, paints: true, unpainted: after(rate.unpainted, stream, frame) };
+}
+
+/** What remains of a list when a frame and all before it of the same stream are taken out. */
+function after(list: readonly Sent[], stream: number, frame: number): readonly Sent[] {
+  const at = list.findIndex((one) => one.stream === stream && one.frame === frame);
+  return list.filter((one, i) => i > at || one.stream !== stream);
 }
 
 /** Takes the agent's ack of a frame's arrival. An ack of something never sent changes nothing. */
-export function acked(rate: Rate, frame: number, receivedMs: number, nowMs: number): Rate {
-  const at = rate.unacked.findIndex((one) => one.frame === frame);
-  const one = rate.unacked[at];
+export function acked(rate: Rate, stream: number, frame: number, receivedMs: number, nowMs: number): Rate {
+  const one = rate.unacked.find((one) => one.stream === stream && one.frame === frame);
   if (one === undefined) return rate;
-  const unacked = rate.unacked.slice(at + 1); // the channel is ordered: what came before has arrived too
+  const unacked = after(rate.unacked, stream, frame); // the channel is ordered: what came before has arrived too
   const rttMs = rate.rttMs + 0.2 * (Math.min(5000, Math.max(0, nowMs - one.atMs)) - rate.rttMs);
   const delayMs = receivedMs - one.atMs;
   const renew = delayMs <= rate.baseMs || nowMs - rate.baseAtMs > BASE_WINDOW_MS;
@@ -110,24 +109,3 @@ function steer(rate: Rate): number {
 export function forget(rate: Rate): Rate {
   return { ...rate, unacked: [], unpainted: [] };
 }
-
-export function encoded(rate: Rate, tookMs: number): Rate {
-  const encodeMs = rate.encodeMs === 0 ? tookMs : rate.encodeMs + 0.2 * (tookMs - rate.encodeMs);
-  return { ...rate, encodeMs, slowFrames: encodeMs > SLOW_ENCODE_MS ? rate.slowFrames + 1 : 0 };
-}
-
-/** Whether the codec should be given up for the next one. */
-export function tooSlow(rate: Rate): boolean {
-  return rate.slowFrames >= SLOW_FRAMES;
-}
-
-/** Codecs in our order of preference (design 7); the last two are whole images. */
-export const CODECS: readonly string[] = [
-  'av01.1.08M.08.0.000',
-  'av01.0.08M.08',
-  'avc1.42E034',
-  'vp09.00.51.08',
-  'vp8',
-  'image/jpeg',
-  'image/png',
-];

@@ -6,7 +6,7 @@ import { type Picked, pick, type Surface } from '../browser/picker.ts';
 import type { Picture as Frame } from '../browser/picture.ts';
 import type { Share } from '../browser/share.ts';
 import * as consent from '../core/consent.ts';
-import type { ConsentState } from '../core/protocol.gen.ts';
+import type { ConsentState, ScreenFeedback } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
 import { consentNotice, stopCause } from './endings.ts';
 import { agentName } from './model.ts';
@@ -86,8 +86,8 @@ export class Picture {
     this.#share?.keyframe();
   }
 
-  feedback(frame: number, receivedMs: number, painted: boolean): void {
-    this.#share?.feedback(frame, receivedMs, painted);
+  feedback(message: ScreenFeedback): void {
+    this.#share?.feedback(message);
   }
 
   /** Shows another source in the running share. Call it in a click's handler. */

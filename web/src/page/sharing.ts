@@ -334,7 +334,7 @@ export class Sharing {
         this.picture.keyframe();
         return;
       case 'screen.feedback':
-        this.picture.feedback(message.frame, message.receivedMs, message.decodedMs !== undefined);
+        this.picture.feedback(message);
         return;
       case 'screen.pause':
         if (session !== null) this.#client.update({ session: { ...session, viewer: !message.paused } });

@@ -1,7 +1,7 @@
 // Decodes the frames of a share onto pictures: WebCodecs, or whole images. A broken chain asks for a key frame.
 
+import { CODECS } from '../core/codec.ts';
 import { FRAME_KIND, MAX_FRAME_PIXELS, MAX_FRAME_SIDE, type ViewerConfig } from '../core/protocol.gen.ts';
-import { CODECS } from '../core/rate.ts';
 import type { Arrived } from './link.ts';
 
 export interface Painted {
