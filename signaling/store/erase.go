@@ -7,7 +7,8 @@
 //	write-ahead log emptied ─► done
 //
 // The file comes first and outlives a restore: each start, and each restore,
-// erases again what it lists and what isn't done.
+// erases again what it lists and what isn't done. A start deletes the rows before it
+// serves, and cleans while it serves.
 
 package store
 
@@ -100,22 +101,40 @@ func (s *Store) erasure(ctx context.Context, conv string) (erasure, error) {
 	return all[0], nil
 }
 
-// FinishErasures completes what a crash interrupted, and erases again what came
-// back by a restore. The server calls it before it serves; it costs one query
-// when there is nothing to do. Run must be running. Errors as for Erase.
+// FinishErasures deletes the rows of erasures that a crash interrupted, and of those
+// that came back by a restore, so that nobody sees them again. The server calls it
+// before it serves; it costs one query when there is nothing to do. The last copies
+// go in Maintain: to look at every page would hold up a start. Run must be running.
+// Errors as for Erase.
 func (s *Store) FinishErasures(ctx context.Context) error {
 	if s.lock != nil { // the server's own: no restore is under way
 		if err := os.RemoveAll(filepath.Join(filepath.Dir(s.path), restoreDir)); err != nil {
 			return folderError("what a restore left can't be removed (%v)", reason(err))
 		}
 	}
+	_, err := s.finishRows(ctx)
+	return err
+}
+
+// completeErasures is FinishErasures, and removes the last copies too.
+func (s *Store) completeErasures(ctx context.Context) error {
+	unclean, err := s.finishRows(ctx)
+	if err != nil || len(unclean) == 0 {
+		return err
+	}
+	return s.clean(ctx, unclean...)
+}
+
+// finishRows deletes the rows of every erasure that isn't done, and returns which
+// are to be cleaned.
+func (s *Store) finishRows(ctx context.Context) (unclean []string, err error) {
 	begun, err := list(s.reader(ctx), scanErasure, erasureColumns)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listed, err := s.listedErasures()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	at := map[string]erasure{}
 	for _, id := range listed {
@@ -124,22 +143,18 @@ func (s *Store) FinishErasures(ctx context.Context) error {
 	for _, e := range begun {
 		at[e.conversation] = e
 	}
-	var open []string
 	for id, e := range at {
 		if e.done {
 			continue
 		}
 		if !e.gone {
 			if _, err := s.eraseRows(ctx, id, Actor{Kind: KindSystem}, true, 0); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		open = append(open, id)
+		unclean = append(unclean, id)
 	}
-	if len(open) == 0 {
-		return nil
-	}
-	return s.clean(ctx, open...)
+	return unclean, nil
 }
 
 // clean removes the last copies of deleted rows: the words by which pages of the

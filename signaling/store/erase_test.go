@@ -159,7 +159,7 @@ func TestEraseLeavesNoByte(t *testing.T) {
 		t.Errorf("after the stop: %q", found)
 	}
 	s, _ = run(t, Options{Dir: dir, Clock: c.Now})
-	if err := s.FinishErasures(t.Context()); err != nil {
+	if err := s.completeErasures(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if found := traces(t, dir); len(found) > 0 {
@@ -274,6 +274,27 @@ func init() {
 	}
 }
 
+// wantStartToLeaveCleaning checks that what a server does before it serves deletes
+// the rows of what is listed, and only those.
+func wantStartToLeaveCleaning(t *testing.T, s *Store, id string) {
+	t.Helper()
+	before, err := s.erasure(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := s.listedErasures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishErasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.erasure(t.Context(), id)
+	if err != nil || after.gone != (len(listed) > 0) || after.done != before.done {
+		t.Fatalf("a start made of %+v %+v, listed %q, %v", before, after, listed, err)
+	}
+}
+
 func TestEraseKilled(t *testing.T) {
 	const messages, steps, atRandom = 30, 7, 5
 	r := rand.New(rand.NewPCG(3, 4))
@@ -310,7 +331,8 @@ func TestEraseKilled(t *testing.T) {
 			_ = cmd.Wait() // "signal: killed" is what we did
 		}
 		s, stop = run(t, Options{Dir: dir})
-		if err := s.FinishErasures(t.Context()); err != nil {
+		wantStartToLeaveCleaning(t, s, victim.ID)
+		if err := s.completeErasures(t.Context()); err != nil { // as Maintain does
 			t.Fatal(err)
 		}
 		if step == "all" && len(traces(t, dir)) > 0 { // it died before the list was on the disk: nothing is begun
@@ -344,7 +366,7 @@ func TestEraseListReadsWhatAHandLeft(t *testing.T) {
 	if err != nil || !slices.Equal(got, []string{"aaa", "torn", "ccc"}) {
 		t.Errorf("%q %v", got, err)
 	}
-	if err := s.FinishErasures(t.Context()); err != nil {
+	if err := s.completeErasures(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -127,7 +127,7 @@ func prepareCopy(ctx context.Context, dir, work, file string, o RestoreOptions, 
 		if err != nil {
 			return err
 		}
-		if err := s.FinishErasures(ctx); err != nil {
+		if err := s.completeErasures(ctx); err != nil {
 			return err
 		}
 		after, err := s.count(ctx)

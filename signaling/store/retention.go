@@ -61,7 +61,7 @@ func (s *Store) Retain(ctx context.Context, p RetentionPolicy) (out Retained, er
 	if out.Conversations == 0 {
 		return out, nil
 	}
-	return out, s.FinishErasures(ctx)
+	return out, s.completeErasures(ctx)
 }
 
 func (s *Store) retainChat(ctx context.Context, keep time.Duration, out *Retained) error {
@@ -156,7 +156,7 @@ func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
 	})
 	defer check.Wait()
 	repeat(ctx, report,
-		chore{every: eraseEvery, do: s.FinishErasures},
+		chore{every: eraseEvery, do: s.completeErasures},
 		chore{every: indexEvery, do: s.indexIdle},
 		chore{every: retainEvery, do: s.retention(m.Retention)})
 	return nil

@@ -59,7 +59,7 @@ func TestEraseLeavesNoKey(t *testing.T) {
 	if bad, all := stale(); bad == 0 {
 		t.Fatalf("none of %d keys is stale: the test proves nothing", all)
 	}
-	if err := s.FinishErasures(t.Context()); err != nil {
+	if err := s.completeErasures(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if bad, all := stale(); bad > 0 || all == 0 {
