@@ -74,6 +74,32 @@ type ScreenFeedback struct {
 	DecodedMs  int64  `json:"decodedMs,omitempty"` // the same, when it was painted
 }
 
+// ScreenStill asks for one lossless picture of a stream. The answer is a frame of kind FrameStill on channel screen,
+// with the number of the frame that it replaces, or ScreenRefused. One is on its way at a time in a stream.
+type ScreenStill struct {
+	Type   string    `json:"type"`
+	ID     RequestID `json:"id" v:"max=64"`
+	Stream int       `json:"stream,omitempty" v:"max=3"`
+	Auto   bool      `json:"auto,omitempty"` // nobody asked for it: a slow path is reason enough to refuse
+}
+
+// ScreenRefused says that a still does not come: nothing is shown, the picture moved, the path is slow, the still is
+// larger than a frame may be, or it could not be made.
+type ScreenRefused struct {
+	Type   string    `json:"type"`
+	ID     RequestID `json:"id" v:"max=64"`
+	Stream int       `json:"stream,omitempty" v:"max=3"`
+	Why    string    `json:"why" v:"enum=off|motion|slow|large|failed"`
+}
+
+// ScreenLevel says what the path and this machine allow of a stream, at each change: video, single pictures, or none.
+type ScreenLevel struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+	Level  string `json:"level" v:"enum=video|stills|none"`
+	Why    string `json:"why,omitempty" v:"enum=path|machine|codec"` // what is too slow, or that no codec fits
+}
+
 // ScreenPause tells that encoding waits (no viewer), and goes on.
 type ScreenPause struct {
 	Type   string `json:"type"`

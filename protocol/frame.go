@@ -114,11 +114,15 @@ type Reassembler struct {
 }
 
 // Add takes one channel message and returns the frame that it completes, or nil. Any chunk out of place is an
-// error that wraps ErrFrame: the channel is ordered and reliable, so the peer is wrong.
+// error that wraps ErrFrame: the channel is ordered and reliable, so the peer is wrong. But a still may be given up
+// half-way: the first chunk of another frame drops it.
 func (r *Reassembler) Add(b []byte) (*Frame, error) {
 	c, payload, err := ParseChunk(b)
 	if err != nil {
 		return nil, err
+	}
+	if c.Chunk == 0 && r.head.Kind == FrameStill {
+		r.next, r.data = 0, nil // a still gives way to what moves
 	}
 	if c.Chunk != r.next || c.Chunk > 0 && (c.Frame != r.head.Frame || c.Kind != r.head.Kind || c.Stream != r.head.Stream || c.Chunks != r.head.Chunks || c.CaptureMs != r.head.CaptureMs) {
 		return nil, fmt.Errorf("%w: chunk %d of frame %d is out of place", ErrFrame, c.Chunk, c.Frame)

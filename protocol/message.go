@@ -121,6 +121,9 @@ var Table = []Row{
 	{Type: "screen.removed", From: Peer, Max: small, Zero: ScreenRemoved{}},
 	{Type: "screen.keyframe", From: Peer, Max: small, Zero: ScreenKeyframe{}},
 	{Type: "screen.feedback", From: Peer, Max: small, Zero: ScreenFeedback{}},
+	{Type: "screen.still", From: Peer, Max: small, Zero: ScreenStill{}},
+	{Type: "screen.refused", From: Peer, Max: small, Zero: ScreenRefused{}},
+	{Type: "screen.level", From: Peer, Max: small, Zero: ScreenLevel{}},
 	{Type: "screen.pause", From: Peer, Max: small, Zero: ScreenPause{}},
 	{Type: "screen.stopped", From: Peer, Max: small, Zero: ScreenStopped{}},
 	{Type: "direct.message", From: Peer, Max: MaxChannelBytes, Zero: DirectMessage{}},
@@ -134,6 +137,9 @@ var Table = []Row{
 	{Type: "viewer.state", From: ViewerHost, Max: small, Zero: ViewerState{}},
 	{Type: "viewer.painted", From: ViewerPage, Max: small, Zero: ViewerPainted{}},
 	{Type: "viewer.keyframe", From: ViewerPage, Max: small, Zero: ViewerKeyframe{}},
+	{Type: "viewer.still", From: ViewerPage, Max: small, Zero: ViewerStill{}},
+	{Type: "viewer.refused", From: ViewerHost, Max: small, Zero: ViewerRefused{}},
+	{Type: "viewer.level", From: ViewerHost, Max: small, Zero: ViewerLevel{}},
 }
 
 var (

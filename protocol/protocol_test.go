@@ -272,3 +272,37 @@ func FuzzFrame(f *testing.F) {
 		}
 	})
 }
+
+func TestStillGivesWay(t *testing.T) {
+	still, err := protocol.Frame{Kind: protocol.FrameStill, Frame: 7, Data: make([]byte, 3*protocol.MaxChunkPayload)}.Split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	moves, err := protocol.Frame{Kind: protocol.FrameDelta, Frame: 8, Data: []byte("d")}.Split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r protocol.Reassembler
+	for _, chunk := range still[:2] {
+		if f, err := r.Add(chunk); f != nil || err != nil {
+			t.Fatalf("in the middle of a still: %v, %v", f, err)
+		}
+	}
+	if f, err := r.Add(moves[0]); err != nil || f == nil || f.Frame != 8 {
+		t.Fatalf("the frame that moved: %+v, %v", f, err)
+	}
+	if _, err := r.Add(still[2]); !errors.Is(err, protocol.ErrFrame) {
+		t.Errorf("the rest of a still that was given up: %v", err)
+	}
+	video, err := protocol.Frame{Kind: protocol.FrameKey, Frame: 9, Data: make([]byte, 2*protocol.MaxChunkPayload)}.Split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = protocol.Reassembler{}
+	if _, err := r.Add(video[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Add(moves[0]); !errors.Is(err, protocol.ErrFrame) {
+		t.Errorf("a key frame that was given up: %v", err)
+	}
+}

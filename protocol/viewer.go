@@ -38,6 +38,28 @@ type ViewerRemoved struct {
 	Stream int    `json:"stream,omitempty" v:"max=3"`
 }
 
+// ViewerStill asks for one lossless picture of a stream; it comes as a frame of kind FrameStill, or ViewerRefused.
+type ViewerStill struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+	Auto   bool   `json:"auto,omitempty"` // nobody asked for it
+}
+
+// ViewerRefused says that a still does not come; the reasons are ScreenRefused's, and "path": no answer came.
+type ViewerRefused struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+	Why    string `json:"why" v:"enum=off|motion|slow|large|failed|path"`
+}
+
+// ViewerLevel is ScreenLevel, handed on.
+type ViewerLevel struct {
+	Type   string `json:"type"`
+	Stream int    `json:"stream,omitempty" v:"max=3"`
+	Level  string `json:"level" v:"enum=video|stills|none"`
+	Why    string `json:"why,omitempty" v:"enum=path|machine|codec"`
+}
+
 // ViewerState is everything the page shows around the picture; sent at each change and every second.
 type ViewerState struct {
 	Type         string  `json:"type"`
@@ -50,6 +72,8 @@ type ViewerState struct {
 	ClockOffset  float64 `json:"clockOffsetMs,omitempty"` // agent's clock minus customer's, milliseconds
 	BitsPerSec   float64 `json:"bitsPerSec,omitempty"`    // of the picture, over the last second
 	FPS          float64 `json:"fps,omitempty"`
+	Loss         float64 `json:"loss,omitempty" v:"min=0,max=1"`  // part of the picture's packets, 0 to 1
+	Lanes        int     `json:"lanes,omitempty" v:"min=0,max=8"` // connections that carry the picture
 }
 
 // ViewerPainted reports a painted frame.

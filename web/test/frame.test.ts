@@ -71,3 +71,14 @@ test('the age of a picture survives the wrap of 32 bits and takes the clocks apa
   assert.equal(ageMs(1000, 1500, 450), 50);
   assert.equal(ageMs(1000, 990, 0), -10);
 });
+
+test('a still gives way to what moves, a frame of the chain does not', () => {
+  const half = (kind: number) =>
+    split({ kind, stream: 0, frame: 7, captureMs: 0, data: new Uint8Array(MAX_CHUNK_PAYLOAD + 1) })[0] as Uint8Array;
+  const [moves] = split({ kind: 2, stream: 0, frame: 8, captureMs: 0, data: new Uint8Array(1) }) as [Uint8Array];
+  const box = new Reassembler();
+  assert.equal(box.add(half(3)), null);
+  assert.equal(box.add(moves)?.frame, 8);
+  assert.equal(box.add(half(1)), null);
+  assert.throws(() => box.add(moves), RangeError);
+});

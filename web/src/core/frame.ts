@@ -79,6 +79,7 @@ export class Reassembler {
   add(message: Uint8Array): Frame | null {
     const head = parseHeader(message, MAX_CHUNK_PAYLOAD);
     if (head === null) throw new RangeError('frame: not a chunk');
+    if (head.chunk === 0 && this.#head?.kind === FRAME_KIND.still) this.#parts = []; // it gives way to what moves
     const first = this.#head;
     const want = this.#parts.length;
     const same =

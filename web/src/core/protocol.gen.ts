@@ -949,6 +949,47 @@ export const ScreenFeedbackFields: Fields = {
   decodedMs: { t: 'number', opt: true },
 };
 
+/** ScreenStill asks for one lossless picture of a stream. The answer is a frame of kind FrameStill on channel screen, with the number of the frame that it replaces, or ScreenRefused. One is on its way at a time in a stream. */
+export interface ScreenStill {
+  readonly type: 'screen.still';
+  readonly id: string;
+  readonly stream?: number;
+  /** nobody asked for it: a slow path is reason enough to refuse */
+  readonly auto?: boolean;
+}
+export const ScreenStillFields: Fields = {
+  id: { t: 'string', max: 64 },
+  stream: { t: 'number', max: 3, opt: true },
+  auto: { t: 'boolean', opt: true },
+};
+
+/** ScreenRefused says that a still does not come: nothing is shown, the picture moved, the path is slow, the still is larger than a frame may be, or it could not be made. */
+export interface ScreenRefused {
+  readonly type: 'screen.refused';
+  readonly id: string;
+  readonly stream?: number;
+  readonly why: 'off' | 'motion' | 'slow' | 'large' | 'failed';
+}
+export const ScreenRefusedFields: Fields = {
+  id: { t: 'string', max: 64 },
+  stream: { t: 'number', max: 3, opt: true },
+  why: { t: 'string', enum: ['off', 'motion', 'slow', 'large', 'failed'] },
+};
+
+/** ScreenLevel says what the path and this machine allow of a stream, at each change: video, single pictures, or none. */
+export interface ScreenLevel {
+  readonly type: 'screen.level';
+  readonly stream?: number;
+  readonly level: 'video' | 'stills' | 'none';
+  /** what is too slow, or that no codec fits */
+  readonly why?: 'path' | 'machine' | 'codec';
+}
+export const ScreenLevelFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
+  level: { t: 'string', enum: ['video', 'stills', 'none'] },
+  why: { t: 'string', enum: ['path', 'machine', 'codec'], opt: true },
+};
+
 /** ScreenPause tells that encoding waits (no viewer), and goes on. */
 export interface ScreenPause {
   readonly type: 'screen.pause';
@@ -1062,6 +1103,10 @@ export interface ViewerState {
   /** of the picture, over the last second */
   readonly bitsPerSec?: number;
   readonly fps?: number;
+  /** part of the picture's packets, 0 to 1 */
+  readonly loss?: number;
+  /** connections that carry the picture */
+  readonly lanes?: number;
 }
 export const ViewerStateFields: Fields = {
   state: { t: 'string', enum: ['waiting', 'asked', 'picking', 'connecting', 'connected', 'reconnecting', 'stopped', 'ended'] },
@@ -1073,6 +1118,8 @@ export const ViewerStateFields: Fields = {
   clockOffsetMs: { t: 'number', opt: true },
   bitsPerSec: { t: 'number', opt: true },
   fps: { t: 'number', opt: true },
+  loss: { t: 'number', min: 0, max: 1, opt: true },
+  lanes: { t: 'number', min: 0, max: 8, opt: true },
 };
 
 /** ViewerPainted reports a painted frame. */
@@ -1096,6 +1143,42 @@ export interface ViewerKeyframe {
 }
 export const ViewerKeyframeFields: Fields = {
   stream: { t: 'number', max: 3, opt: true },
+};
+
+/** ViewerStill asks for one lossless picture of a stream; it comes as a frame of kind FrameStill, or ViewerRefused. */
+export interface ViewerStill {
+  readonly type: 'viewer.still';
+  readonly stream?: number;
+  /** nobody asked for it */
+  readonly auto?: boolean;
+}
+export const ViewerStillFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
+  auto: { t: 'boolean', opt: true },
+};
+
+/** ViewerRefused says that a still does not come; the reasons are ScreenRefused's, and "path": no answer came. */
+export interface ViewerRefused {
+  readonly type: 'viewer.refused';
+  readonly stream?: number;
+  readonly why: 'off' | 'motion' | 'slow' | 'large' | 'failed' | 'path';
+}
+export const ViewerRefusedFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
+  why: { t: 'string', enum: ['off', 'motion', 'slow', 'large', 'failed', 'path'] },
+};
+
+/** ViewerLevel is ScreenLevel, handed on. */
+export interface ViewerLevel {
+  readonly type: 'viewer.level';
+  readonly stream?: number;
+  readonly level: 'video' | 'stills' | 'none';
+  readonly why?: 'path' | 'machine' | 'codec';
+}
+export const ViewerLevelFields: Fields = {
+  stream: { t: 'number', max: 3, opt: true },
+  level: { t: 'string', enum: ['video', 'stills', 'none'] },
+  why: { t: 'string', enum: ['path', 'machine', 'codec'], opt: true },
 };
 
 export type FromCustomer =
@@ -1197,6 +1280,9 @@ export type FromPeer =
   | ScreenRemoved
   | ScreenKeyframe
   | ScreenFeedback
+  | ScreenStill
+  | ScreenRefused
+  | ScreenLevel
   | ScreenPause
   | ScreenStopped
   | DirectMessage
@@ -1210,6 +1296,9 @@ export const fromPeer: { readonly [type: string]: MessageSpec } = {
   'screen.removed': { fields: ScreenRemovedFields },
   'screen.keyframe': { fields: ScreenKeyframeFields },
   'screen.feedback': { fields: ScreenFeedbackFields },
+  'screen.still': { fields: ScreenStillFields },
+  'screen.refused': { fields: ScreenRefusedFields },
+  'screen.level': { fields: ScreenLevelFields },
   'screen.pause': { fields: ScreenPauseFields },
   'screen.stopped': { fields: ScreenStoppedFields },
   'direct.message': { fields: DirectMessageFields },
@@ -1220,22 +1309,28 @@ export type FromViewerPage =
   | ViewerHello
   | ViewerCodecs
   | ViewerPainted
-  | ViewerKeyframe;
+  | ViewerKeyframe
+  | ViewerStill;
 export const fromViewerPage: { readonly [type: string]: MessageSpec } = {
   'viewer.hello': { fields: ViewerHelloFields },
   'viewer.codecs': { fields: ViewerCodecsFields },
   'viewer.painted': { fields: ViewerPaintedFields },
   'viewer.keyframe': { fields: ViewerKeyframeFields },
+  'viewer.still': { fields: ViewerStillFields },
 };
 
 export type FromViewerHost =
   | ViewerWelcome
   | ViewerConfig
   | ViewerRemoved
-  | ViewerState;
+  | ViewerState
+  | ViewerRefused
+  | ViewerLevel;
 export const fromViewerHost: { readonly [type: string]: MessageSpec } = {
   'viewer.welcome': { fields: ViewerWelcomeFields },
   'viewer.config': { fields: ViewerConfigFields },
   'viewer.removed': { fields: ViewerRemovedFields },
   'viewer.state': { fields: ViewerStateFields },
+  'viewer.refused': { fields: ViewerRefusedFields },
+  'viewer.level': { fields: ViewerLevelFields },
 };
