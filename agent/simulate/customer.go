@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/agent/mailbox"
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
@@ -86,7 +87,7 @@ type customer struct {
 	thanked   bool
 
 	sess   *session
-	look   consent
+	look   consent.View
 	drawn  drawing
 	yesAt  time.Time // of the picture that was not seen yet
 	shown  bool      // has shown the screen, or offered it
@@ -105,7 +106,7 @@ func newCustomer(r *run, n int, key ed25519.PrivateKey) (*customer, error) {
 	list := storiesIn(r.o.Language)
 	c := &customer{
 		r: r, n: n, story: list[n%len(list)], rng: rand.New(rand.NewPCG(rand.Uint64(), uint64(n))),
-		box: mailbox.New[func()](), reader: newReader(0), look: consent{state: off},
+		box: mailbox.New[func()](), reader: newReader(0), look: consent.View{State: consent.Off},
 		met: make(chan error, 1), finished: make(chan struct{}), settled: make(chan struct{}),
 		posted: map[protocol.RequestID]time.Time{}, direct: map[protocol.RequestID]time.Time{},
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/internal/pattern"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
@@ -37,11 +38,11 @@ type sentFrame struct {
 // forget drops what was waited for: the path was away, or a viewer starts anew.
 func (d *drawing) forget() { d.unacked = nil }
 
-// step feeds the consent and does what follows.
-func (c *customer) step(event string) {
-	var effects []string
-	c.look, effects = c.look.step(event, time.Now().UnixMilli())
-	next := ""
+// step feeds the consent and does what follows. A simulated person does not extend a share: it ends with its lease.
+func (c *customer) step(event consent.Event) {
+	var effects []consent.Effect
+	c.look, effects = consent.Step(c.look, event, time.Now().UnixMilli())
+	var next consent.Event
 	for _, e := range effects {
 		switch e {
 		case "capture":
@@ -51,22 +52,29 @@ func (c *customer) step(event string) {
 		case "stop":
 			c.stopPicture(event)
 		default:
-			state, cause, _ := strings.Cut(strings.TrimPrefix(e, "tell:"), ":")
-			c.drawn.view = protocol.ConsentState{Grant: "view", State: state, Cause: cause}
-			if state == on {
-				c.drawn.view.Surface = "pattern"
-			}
-			c.tellView()
-			if state == off && c.sess != nil && c.sess.asked() && c.sess.picture && event != evDeny {
-				c.in(dDecline, 0)
-			}
-			if state == off && c.sess != nil && c.sess.by == "customer" && c.sess.picture && c.sess.peer == nil {
-				c.hangUp("stopped") // it was asked for the picture alone
+			if told, ok := strings.CutPrefix(string(e), "tell:"); ok { // the others are questions on a screen
+				state, cause, _ := strings.Cut(told, ":")
+				c.decided(consent.State(state), cause, event)
 			}
 		}
 	}
 	if next != "" {
 		c.step(next)
+	}
+}
+
+// decided tells a decision, and ends what was for the picture alone when it is no.
+func (c *customer) decided(state consent.State, cause string, event consent.Event) {
+	c.drawn.view = protocol.ConsentState{Grant: "view", State: string(state), Cause: cause}
+	if state == consent.On {
+		c.drawn.view.Surface = "pattern"
+	}
+	c.tellView()
+	if state == consent.Off && c.sess != nil && c.sess.asked() && c.sess.picture && event != consent.EvDeny {
+		c.in(dDecline, 0)
+	}
+	if state == consent.Off && c.sess != nil && c.sess.by == "customer" && c.sess.picture && c.sess.peer == nil {
+		c.hangUp("stopped") // it was asked for the picture alone
 	}
 }
 
@@ -80,7 +88,7 @@ func (c *customer) tellView() {
 }
 
 // capture says yes, or asks, in the same turn as the picture begins.
-func (c *customer) capture() string {
+func (c *customer) capture() consent.Event {
 	c.yesAt, c.shown = time.Now(), true
 	c.cancel(dShare)
 	c.r.tally.count(func(n *Counts) { n.Shares++ })
@@ -93,22 +101,22 @@ func (c *customer) capture() string {
 	}
 	p, err := pattern.New(c.r.o.Width, c.r.o.Height)
 	if err != nil {
-		return evFailed // Check has refused such a size
+		return consent.EvFailed // Check has refused such a size
 	}
 	c.drawn.pattern, c.drawn.config = p, protocol.ScreenConfig{}
 	c.drawn.unacked, c.drawn.painted = nil, nil
-	return evCaptured
+	return consent.EvCaptured
 }
 
 // stopPicture stops drawing at once; then the agent is told.
-func (c *customer) stopPicture(event string) {
+func (c *customer) stopPicture(event consent.Event) {
 	c.drawn.pattern = nil
 	c.cancel(dPicture)
-	if c.sess == nil || c.sess.peer == nil || event == evEnded {
+	if c.sess == nil || c.sess.peer == nil || event == consent.EvEnded {
 		return
 	}
 	cause := "stopped"
-	if event == evFailed {
+	if event == consent.EvFailed {
 		cause = "failed"
 	}
 	_ = c.sess.peer.SendControl(protocol.ScreenStopped{Cause: cause}) // while the path is down the consent's state tells it
@@ -153,22 +161,22 @@ func (c *customer) onControl(msg any, at time.Time) {
 // after.
 func (c *customer) draw(now time.Time) {
 	s, d := c.sess, &c.drawn
-	if c.look.state != on {
+	if c.look.State != consent.On {
 		return
 	}
 	interval := time.Second / time.Duration(c.r.o.FPS)
 	c.in(dPicture, interval)
-	c.step(evTick)
+	c.step(consent.EvTick)
 	if s == nil || s.peer == nil || s.state != peer.Connected || s.paused || s.codecs == nil || d.pattern == nil {
 		return
 	}
-	if !c.look.allows(now.UnixMilli()) { //guard:T22
+	if !c.look.Allows(now.UnixMilli()) { //guard:T22
 		return
 	}
 	codec := c.codec(s.codecs)
 	if codec == "" {
 		c.r.tally.failed("no common image format")
-		c.step(evFailed)
+		c.step(consent.EvFailed)
 		return
 	}
 	inFlight := 1 + int((s.stats.RTT+interval*12/10+interval-1)/interval)
@@ -180,7 +188,7 @@ func (c *customer) draw(now time.Time) {
 	data, err := encode(d.pattern.Next(), codec)
 	if err != nil {
 		c.r.tally.failed("encoder")
-		c.step(evFailed)
+		c.step(consent.EvFailed)
 		return
 	}
 	number := d.frame

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
@@ -74,8 +75,8 @@ func (c *customer) claimed() {
 
 // showUnasked is the customer's own click, unless the agent has asked meanwhile.
 func (c *customer) showUnasked() {
-	if c.look.state == off && c.conv.State == "claimed" && !c.quiet {
-		c.step(evClick)
+	if c.look.State == consent.Off && c.conv.State == "claimed" && !c.quiet {
+		c.step(consent.EvClick)
 	}
 }
 
@@ -181,15 +182,15 @@ func (c *customer) onSession(m protocol.SessionState) {
 
 // question is what the agent asks; the simulated person answers after a while.
 func (c *customer) question() {
-	wait := armMs * time.Millisecond
+	wait := consent.ArmMs * time.Millisecond
 	if !c.r.o.Load {
 		wait = max(wait, c.human(answersAfter))
 	}
 	if c.sess.id != "" && c.sess.picture && c.sess.asked() || c.sess.answered || c.sess.by == "customer" {
-		c.step(evAsk)
-		if c.look.state == asking && c.r.o.Share && !c.quiet {
+		c.step(consent.EvAsk)
+		if c.look.State == consent.Asked && c.r.o.Share && !c.quiet {
 			c.in(dAllow, wait)
-		} else if c.look.state == asking {
+		} else if c.look.State == consent.Asked {
 			c.in(dDecline, wait)
 		} else if c.sess.asked() {
 			c.in(dDecline, 0) // asked too often
@@ -208,7 +209,7 @@ func (c *customer) sayYes() {
 	if c.sess.asked() && !c.sess.picture {
 		c.accept()
 	} else {
-		c.step(evAllow)
+		c.step(consent.EvAllow)
 	}
 }
 
@@ -229,7 +230,7 @@ func (c *customer) accept() {
 
 // sayNo answers the agent's question.
 func (c *customer) sayNo() {
-	c.step(evDeny)
+	c.step(consent.EvDeny)
 	if c.sess.asked() {
 		c.client.Ask(protocol.SessionDecline{Session: c.sess.id}, func(any, error) {}) // the state tells
 		c.sess = nil
@@ -263,7 +264,7 @@ func (c *customer) rejoin() {
 
 // ended forgets the session; the picture stops first.
 func (c *customer) ended() {
-	c.step(evEnded)
+	c.step(consent.EvEnded)
 	c.sess = nil
 	c.cancel(dAllow, dDecline, dDirect)
 }

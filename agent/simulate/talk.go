@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -223,7 +224,7 @@ func (c *customer) hush() {
 	c.quiet = true
 	c.lines = nil
 	c.cancel(dOpen, dSay, dReply, dWorry, dCut, dShare, dDirect, dAllow, dDecline, dLeave)
-	c.step(evStop)
+	c.step(consent.EvStop)
 	c.settle()
 }
 

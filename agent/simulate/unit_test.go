@@ -1,8 +1,6 @@
 package simulate
 
 import (
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -98,58 +96,6 @@ func TestNumbering(t *testing.T) {
 	l = numbering{true, 10, 65535}
 	if !l.follows(11, 0) || !l.follows(12, 1) {
 		t.Error("the numbers begin anew after 65535")
-	}
-}
-
-// The consent goes the way of every other customer's program, as far as a simulated person can go.
-func TestConsentVectors(t *testing.T) {
-	data, err := os.ReadFile("../../protocol/testdata/consent/view.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var vectors []struct {
-		Name  string
-		Steps []struct {
-			Event, State string
-			AtMs         int64
-			Effects      []string
-		}
-	}
-	if err := json.Unmarshal(data, &vectors); err != nil {
-		t.Fatal(err)
-	}
-	known := []string{evAsk, evAllow, evDeny, evClick, evCaptured, evFailed, evStop, evEnded, evTick}
-	ran := 0
-next:
-	for _, v := range vectors {
-		for _, s := range v.Steps {
-			if !slices.Contains(known, s.Event) || slices.Contains(s.Effects, "prompt:extend") {
-				continue next // a simulated person never extends: the lease ends
-			}
-		}
-		ran++
-		c := consent{state: off}
-		for i, s := range v.Steps {
-			var effects []string
-			c, effects = c.step(s.Event, s.AtMs)
-			want := slices.DeleteFunc(slices.Clone(s.Effects), func(e string) bool { return e == "prompt" || e == "unprompt" || e == "discard" })
-			if c.state != s.State || strings.Join(effects, " ") != strings.Join(want, " ") {
-				t.Errorf("%s, step %d: %s %v, want %s %v", v.Name, i, c.state, effects, s.State, want)
-			}
-			if c.allows(s.AtMs) != (s.State == on) {
-				t.Errorf("%s, step %d: a picture may be drawn while %s", v.Name, i, s.State)
-			}
-		}
-	}
-	if ran < 12 {
-		t.Errorf("only %d of %d vectors fit", ran, len(vectors))
-	}
-	c := consent{state: on, untilMs: leaseMs}
-	if c.allows(leaseMs) || !c.allows(leaseMs-1) {
-		t.Error("the lease does not end a picture")
-	}
-	if c, effects := c.step(evTick, leaseMs); c.state != off || strings.Join(effects, " ") != "stop tell:off:timeout" {
-		t.Errorf("at the end of the lease: %s %v", c.state, effects)
 	}
 }
 

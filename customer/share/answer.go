@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -18,7 +19,7 @@ func (s *session) asked() bool {
 // answer answers an agent's request.
 func (a *app) answer() {
 	if a.sess.picture {
-		a.step(EvAsk) // the consent decides; accept and decline follow from it
+		a.step(consent.EvAsk) // the consent decides; accept and decline follow from it
 		return
 	}
 	if !a.o.AcceptPeer {
@@ -38,8 +39,8 @@ func (a *app) answer() {
 
 // muted counts the questions for a direct connection; too many are declined without one, as those to be seen are.
 func (a *app) muted(now time.Time) bool {
-	a.directs = slices.DeleteFunc(a.directs, func(at time.Time) bool { return now.Sub(at) >= asksWindowMs*time.Millisecond })
-	if len(a.directs) >= asksMax { //guard:T23
+	a.directs = slices.DeleteFunc(a.directs, func(at time.Time) bool { return now.Sub(at) >= consent.AsksWindowMs*time.Millisecond })
+	if len(a.directs) >= consent.AsksMax { //guard:T23
 		return true
 	}
 	a.directs = append(a.directs, now)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/customer/capture"
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
@@ -74,18 +75,18 @@ type app struct {
 	quit      error
 
 	sess    *session
-	consent Consent
-	follow  []Event // that an effect led to
+	consent consent.View
+	follow  []consent.Event // that an effect led to
 	allowAt time.Time
 	source  capture.Source // opened, not started yet
 	pic     *picture
 	told    protocol.ConsentState
-	directs []time.Time // questions for a direct connection within the window of asksWindowMs
+	directs []time.Time // questions for a direct connection within the window of consent.AsksWindowMs
 }
 
 // run is the whole life of the command.
 func run(ctx context.Context, o Options, s term.Streams) error {
-	a := &app{o: o, log: o.Log, out: &printer{s: s, json: o.JSON, now: time.Now}, box: newMailbox(), consent: Consent{State: Off}, wanted: o.Share}
+	a := &app{o: o, log: o.Log, out: &printer{s: s, json: o.JSON, now: time.Now}, box: newMailbox(), consent: consent.View{State: consent.Off}, wanted: o.Share}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -176,7 +177,7 @@ func (a *app) loop(ctx context.Context) error {
 
 // goodbye ends what is live: the picture first, then the peer, then the server is told.
 func (a *app) goodbye() {
-	a.step(EvEnded)
+	a.step(consent.EvEnded)
 	if a.sess == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -38,20 +39,20 @@ func (a *app) command(word, text string) {
 		problem = a.share()
 	case "stop":
 		a.wanted = false
-		a.step(EvStop)
+		a.step(consent.EvStop)
 	case "allow":
 		if a.sess.asked() && !a.sess.picture {
 			a.accept()
 		} else {
-			a.step(EvAllow)
-			a.step(EvExtend)
+			a.step(consent.EvAllow)
+			a.step(consent.EvExtend)
 		}
 	case "deny":
 		a.wanted = false
 		if a.sess.asked() && !a.sess.picture {
 			a.decline()
 		} else {
-			a.step(EvDeny)
+			a.step(consent.EvDeny)
 		}
 	case "hangup":
 		a.wanted = false
@@ -73,10 +74,10 @@ func (a *app) command(word, text string) {
 // share is the customer's own wish to be seen: now, as the yes to an open question, or as soon as an agent is there.
 func (a *app) share() (problem string) {
 	switch a.consent.State {
-	case Asked:
-		a.step(EvClick)
+	case consent.Asked:
+		a.step(consent.EvClick)
 		return ""
-	case Picking, On:
+	case consent.Picking, consent.On:
 		return "The picture is shared already. /stop ends it."
 	}
 	a.wanted = true

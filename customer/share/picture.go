@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/customer/capture"
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
@@ -54,7 +55,7 @@ func (p *picture) acked(frame uint32) {
 func (p *picture) forget() { p.unacked = nil }
 
 // step feeds the consent machine and does what it says.
-func (a *app) step(e Event) {
+func (a *app) step(e consent.Event) {
 	a.follow = append(a.follow, e)
 	if len(a.follow) > 1 {
 		return // an effect led to this one; the outer call goes on with it
@@ -62,9 +63,9 @@ func (a *app) step(e Event) {
 	for len(a.follow) > 0 {
 		e := a.follow[0]
 		now := time.Now()
-		var effects []Effect
-		a.consent, effects = Step(a.consent, e, now.UnixMilli())
-		if a.consent.State != Off {
+		var effects []consent.Effect
+		a.consent, effects = consent.Step(a.consent, e, now.UnixMilli())
+		if a.consent.State != consent.Off {
 			a.wanted = false // one wish is one share: a later one needs a yes of its own
 		}
 		for _, f := range effects {
@@ -74,7 +75,7 @@ func (a *app) step(e Event) {
 	}
 }
 
-func (a *app) effect(f Effect, e Event, now time.Time) {
+func (a *app) effect(f consent.Effect, e consent.Event, now time.Time) {
 	agent := ""
 	if a.sess != nil {
 		agent = a.sess.agent
@@ -85,14 +86,14 @@ func (a *app) effect(f Effect, e Event, now time.Time) {
 			fmt.Sprintf("Agent “%s” asks to see the picture. They will see everything that appears in it. You can stop at any moment. Answer /allow or /deny.", agent))
 		switch {
 		case a.o.AcceptView:
-			a.allowAt = now.Add(armMs * time.Millisecond) // the flag answers for the customer, who has the same time to object
+			a.allowAt = now.Add(consent.ArmMs * time.Millisecond) // the flag answers for the customer, who has the same time to object
 		case !a.out.s.CanPrompt:
-			a.follow = append(a.follow, EvDeny) // nobody is there to ask
+			a.follow = append(a.follow, consent.EvDeny) // nobody is there to ask
 		}
 	case "prompt:extend":
 		a.out.say(Output{Event: "asked", State: "extend"}, "The picture has been shared for almost 30 minutes and stops in a minute. Answer /allow to go on.")
 		if a.o.KeepSharing {
-			a.allowAt = now.Add(armMs * time.Millisecond)
+			a.allowAt = now.Add(consent.ArmMs * time.Millisecond)
 		}
 	case "unprompt":
 		a.allowAt = time.Time{}
@@ -123,11 +124,11 @@ func (a *app) capture() {
 	src, err := a.o.NewSource()
 	if err != nil {
 		a.log.Error("source can't be opened", "err", err)
-		a.follow = append(a.follow, EvImpossible)
+		a.follow = append(a.follow, consent.EvImpossible)
 		return
 	}
 	a.source = src
-	a.follow = append(a.follow, EvCaptured)
+	a.follow = append(a.follow, consent.EvCaptured)
 }
 
 func (a *app) closeSource() {
@@ -156,7 +157,7 @@ func (a *app) startPicture() {
 }
 
 // stopPicture stops drawing at once; then the agent is told.
-func (a *app) stopPicture(e Event) {
+func (a *app) stopPicture(e consent.Event) {
 	a.closeSource()
 	if a.pic == nil {
 		return
@@ -165,10 +166,10 @@ func (a *app) stopPicture(e Event) {
 	a.pic = nil
 	close(p.jobs)
 	a.out.say(Output{Event: "picture", State: "stopped", Frames: p.frames, Skipped: p.skipped}, "")
-	if a.sess == nil || a.sess.peer == nil || e == EvEnded {
+	if a.sess == nil || a.sess.peer == nil || e == consent.EvEnded {
 		return
 	}
-	cause := map[Event]string{EvClosed: "source_closed", EvFailed: "failed"}[e]
+	cause := map[consent.Event]string{consent.EvClosed: "source_closed", consent.EvFailed: "failed"}[e]
 	if cause == "" {
 		cause = "stopped"
 	}
@@ -203,19 +204,19 @@ func (a *app) tellConsent() {
 
 // shareIfWanted is the customer's own click, as soon as it can be done.
 func (a *app) shareIfWanted() {
-	if a.wanted && a.conv.State == "claimed" && a.consent.State == Off && (a.sess == nil || a.sess.peer != nil) {
-		a.step(EvClick)
+	if a.wanted && a.conv.State == "claimed" && a.consent.State == consent.Off && (a.sess == nil || a.sess.peer != nil) {
+		a.step(consent.EvClick)
 	}
 }
 
 func (a *app) onTick(now time.Time) {
-	a.step(EvTick)
+	a.step(consent.EvTick)
 	if !a.allowAt.IsZero() && !now.Before(a.allowAt) {
 		a.allowAt = time.Time{}
-		if a.consent.State == On {
-			a.step(EvExtend)
+		if a.consent.State == consent.On {
+			a.step(consent.EvExtend)
 		} else {
-			a.step(EvAllow)
+			a.step(consent.EvAllow)
 		}
 	}
 	if s := a.sess; s != nil && !s.silentAt.IsZero() && !s.peerOnline && now.Sub(s.silentAt) >= a.o.gone {
@@ -235,7 +236,7 @@ func (a *app) pump(now time.Time) {
 	codec := a.codec(s.codecs)
 	if codec == "" {
 		a.out.say(Output{Event: "error", Text: "no common image format"}, "The agent's viewer can show none of our image formats.")
-		a.step(EvFailed)
+		a.step(consent.EvFailed)
 		return
 	}
 	interval := time.Second / time.Duration(a.o.FPS)
@@ -287,9 +288,9 @@ func (a *app) onEncoded(p *picture, e encoded) {
 	if e.err != nil {
 		a.log.Error("picture failed", "err", e.err)
 		if errors.Is(e.err, capture.ErrClosed) {
-			a.step(EvClosed)
+			a.step(consent.EvClosed)
 		} else {
-			a.step(EvFailed)
+			a.step(consent.EvFailed)
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
@@ -70,10 +71,10 @@ func (a *app) onSessionMessage(m any) {
 		a.toPeer(m.Session, m)
 	case protocol.ConsentAsk:
 		if a.sess != nil && a.sess.id == m.Session {
-			a.step(EvAsk)
+			a.step(consent.EvAsk)
 		}
 	case protocol.ConsentState:
-		a.step(EvForged) // the server can't know a grant
+		a.step(consent.EvForged) // the server can't know a grant
 	}
 }
 
@@ -302,8 +303,8 @@ func (a *app) endSession(reason string) {
 
 // sessionEnded forgets the session; the picture stops first.
 func (a *app) sessionEnded(reason string) {
-	wasOn := a.consent.State == On
-	a.step(EvEnded)
+	wasOn := a.consent.State == consent.On
+	a.step(consent.EvEnded)
 	sentence := "The direct connection has ended."
 	switch {
 	case reason == "agent_ended" && wasOn:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/customer/capture"
+	"github.com/lookalong/lookalong/internal/consent"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
@@ -25,20 +26,20 @@ func unconnected(t *testing.T) *app {
 	s.CanPrompt = true
 	a := &app{
 		o: Options{FPS: 1, Image: "png", NewSource: func() (capture.Source, error) { return capture.NewPattern(320, 180) }}, log: slog.New(slog.DiscardHandler),
-		out: &printer{s: s, now: time.Now}, box: newMailbox(), consent: Consent{State: Off}, ctx: t.Context(),
+		out: &printer{s: s, now: time.Now}, box: newMailbox(), consent: consent.View{State: consent.Off}, ctx: t.Context(),
 		conv: protocol.ConversationState{Conversation: "k", State: "claimed"},
 	}
 	if a.client, err = client.New(client.Config{URL: "http://127.0.0.1:1", Role: "native", Key: key}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		a.stopPicture(EvEnded)
+		a.stopPicture(consent.EvEnded)
 		a.wg.Wait()
 	})
 	return a
 }
 
-func (a *app) is(t *testing.T, what string, want ConsentState) {
+func (a *app) is(t *testing.T, what string, want consent.State) {
 	t.Helper()
 	if a.consent.State != want {
 		t.Fatalf("%s: the consent is %s, want %s", what, a.consent.State, want)
@@ -48,12 +49,12 @@ func (a *app) is(t *testing.T, what string, want ConsentState) {
 func TestStopWinsOverASecondShare(t *testing.T) {
 	a := unconnected(t)
 	a.onLine("/share")
-	a.is(t, "/share", On)
+	a.is(t, "/share", consent.On)
 	a.onLine("/share")
 	a.onLine("/stop")
-	a.is(t, "/stop", Off)
+	a.is(t, "/stop", consent.Off)
 	a.onConversation(a.conv)
-	a.is(t, "a state of the conversation after /stop", Off)
+	a.is(t, "a state of the conversation after /stop", consent.Off)
 
 	// A wish that waits for an agent is over with /stop, /deny and /hangup too.
 	for _, no := range []string{"/stop", "/deny", "/hangup"} {
@@ -63,7 +64,7 @@ func TestStopWinsOverASecondShare(t *testing.T) {
 		m := a.conv
 		m.State = "claimed"
 		a.onConversation(m)
-		a.is(t, "an agent comes after "+no, Off)
+		a.is(t, "an agent comes after "+no, consent.Off)
 	}
 }
 
@@ -71,15 +72,15 @@ func TestShareAnswersTheOpenQuestion(t *testing.T) {
 	a := unconnected(t)
 	ask := protocol.SessionState{Conversation: "k", Session: "s", State: "requested", By: "agent", Picture: true}
 	a.onSession(ask)
-	a.is(t, "the question", Asked)
+	a.is(t, "the question", consent.Asked)
 	a.onLine("/share")
-	a.is(t, "/share", On)
+	a.is(t, "/share", consent.On)
 	if !a.sess.answered || a.wanted {
 		t.Errorf("answered %v, still wanted %v", a.sess.answered, a.wanted)
 	}
 	a.onLine("/stop")
 	a.onConversation(a.conv)
-	a.is(t, "a state of the conversation after /stop", Off)
+	a.is(t, "a state of the conversation after /stop", consent.Off)
 }
 
 // The server says that the customer had said yes: no peer starts.
@@ -101,7 +102,7 @@ func TestServerCanNotAnswerForTheCustomer(t *testing.T) {
 func TestOwnRequestMeetsTheAgents(t *testing.T) {
 	a := unconnected(t)
 	a.onLine("/share")
-	a.is(t, "/share", On)
+	a.is(t, "/share", consent.On)
 	own := a.sess
 	a.onSession(protocol.SessionState{Conversation: "k", Session: "s", State: "requested", By: "agent", Picture: true})
 	if a.sess != own || own.id != "s" || !own.answered {
@@ -113,7 +114,7 @@ func TestOwnRequestMeetsTheAgents(t *testing.T) {
 		t.Fatal("no answer to our request")
 	}
 	items[0](a)
-	a.is(t, "the refusal of our request", On)
+	a.is(t, "the refusal of our request", consent.On)
 	if a.sess != own {
 		t.Error("the session was given up")
 	}
@@ -121,16 +122,16 @@ func TestOwnRequestMeetsTheAgents(t *testing.T) {
 
 func TestDirectQuestionsAreMuted(t *testing.T) {
 	a := unconnected(t)
-	for i := range asksMax + 1 {
+	for i := range consent.AsksMax + 1 {
 		a.onSession(protocol.SessionState{Conversation: "k", Session: protocol.SessionID(rune('a' + i)), State: "requested", By: "agent"})
-		if asked := a.sess.asked(); asked != (i < asksMax) {
+		if asked := a.sess.asked(); asked != (i < consent.AsksMax) {
 			t.Errorf("question %d: shown %v", i+1, asked)
 		}
 		if a.sess != nil {
 			a.decline()
 		}
 	}
-	a.directs[0] = time.Now().Add(-asksWindowMs * time.Millisecond)
+	a.directs[0] = time.Now().Add(-consent.AsksWindowMs * time.Millisecond)
 	if a.muted(time.Now()) {
 		t.Error("still muted after the window")
 	}

@@ -32,6 +32,8 @@ var rules = []rule{
 	{pkg: "web", only: []string{}, reason: "only embeds files"},
 	{pkg: "internal/sdppolicy", only: []string{"github.com/pion/sdp/v3"}, reason: "the server uses it and must not carry a WebRTC stack"},
 	{pkg: "internal/pattern", only: []string{}, reason: "draws a picture; the customer's program and the agent's simulation both show it"},
+	{pkg: "internal/consent", only: []string{}, reason: "a pure function: what decides over a picture can do nothing else"},
+	{pkg: "internal/follow", only: []string{module + "/protocol"}, reason: "every program that reads a conversation may use it"},
 	{pkg: "peer", never: []string{"github.com/gorilla/websocket", "github.com/nats-io/", module + "/signaling"}, reason: "a peer speaks through its Signaler, whatever carries it"},
 	{pkg: "signaling", never: []string{module + "/peer", module + "/agent", module + "/customer", "github.com/pion/webrtc/"}, reason: "the server never sees a screen: it has no code that could"},
 	{pkg: "signaling/server", never: []string{module + "/peer", module + "/agent", module + "/customer", "github.com/pion/webrtc/"}, reason: "the server never sees a screen: it has no code that could"},

@@ -1,6 +1,6 @@
 // The consent machine against the cases that the page is tested with too, and against random histories.
 
-package share
+package consent
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ func TestConsentCases(t *testing.T) {
 		Steps []struct {
 			Event   Event
 			AtMs    int64
-			State   ConsentState
+			State   State
 			Effects []Effect
 		}
 	}
@@ -33,12 +33,12 @@ func TestConsentCases(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			consent := Consent{State: Off}
+			v := View{State: Off}
 			for i, s := range c.Steps {
 				var effects []Effect
-				consent, effects = Step(consent, s.Event, s.AtMs)
-				if consent.State != s.State || !slices.Equal(effects, s.Effects) {
-					t.Fatalf("step %d, %s at %d ms: got %s %v, want %s %v", i, s.Event, s.AtMs, consent.State, effects, s.State, s.Effects)
+				v, effects = Step(v, s.Event, s.AtMs)
+				if v.State != s.State || !slices.Equal(effects, s.Effects) {
+					t.Fatalf("step %d, %s at %d ms: got %s %v, want %s %v", i, s.Event, s.AtMs, v.State, effects, s.State, s.Effects)
 				}
 			}
 		})
@@ -50,7 +50,7 @@ func TestConsentModel(t *testing.T) {
 	events := []Event{EvAsk, EvAllow, EvDeny, EvClick, EvCaptured, EvRefused, EvImpossible, EvFailed, EvClosed, EvStop, EvEnded, EvExtend, EvTick, EvForged}
 	own := map[Event]bool{EvAllow: true, EvClick: true}
 	r := rand.New(rand.NewPCG(7, 7))
-	c := Consent{State: Off}
+	c := View{State: Off}
 	now := int64(0)
 	yes := false // the customer said yes since the consent was last off
 	var history []string
@@ -84,5 +84,17 @@ func TestConsentModel(t *testing.T) {
 		if c.State == On && now >= c.UntilMs && e == EvTick {
 			t.Fatalf("the lease is over and it is on")
 		}
+	}
+}
+
+// A picture is over with its lease, also before the next tick has said so.
+func TestLeaseEndsAPicture(t *testing.T) {
+	v := View{State: On, UntilMs: leaseMs}
+	if v.Allows(leaseMs) || v.Allows(leaseMs+1) || v.Allows(10*leaseMs) || !v.Allows(leaseMs-1) {
+		t.Error("the lease does not end a picture")
+	}
+	v, effects := Step(v, EvTick, leaseMs)
+	if v.State != Off || !slices.Equal(effects, []Effect{"stop", "tell:off:timeout"}) {
+		t.Errorf("at the end of the lease: %s %v", v.State, effects)
 	}
 }

@@ -1,34 +1,34 @@
-// The customer's consent to be seen, as one pure function. Its twin is web/src/core/consent.ts; both are driven by
-// protocol/testdata/consent/view.json. The server can ask, it can never grant (security.md 6, T22).
-
-package share
+// Package consent is the customer's consent to be seen, as one pure function. The native customer and the simulated
+// ones use it; its twin in the page is web/src/core/consent.ts, and protocol/testdata/consent/view.json drives both.
+// The server can ask, it can never grant (security.md 6, T22).
+package consent
 
 import "slices"
 
 // The limits of the consent to view; times in milliseconds.
 const (
-	armMs          = 1_000       // Allow does nothing before
+	ArmMs          = 1_000       // Allow does nothing before
 	askTimeoutMs   = 60_000      // no answer is a no
 	leaseMs        = 30 * 60_000 // of a yes
 	extendBeforeMs = 60_000      // before the lease ends, the customer is asked to go on
-	asksMax        = 3           // asks in
-	asksWindowMs   = 10 * 60_000 // this window; more are declined without a question
+	AsksMax        = 3           // asks in
+	AsksWindowMs   = 10 * 60_000 // this window; more are declined without a question
 )
 
-// ConsentState is where the consent stands.
-type ConsentState string
+// State is where the consent stands.
+type State string
 
 // The consent's states.
 const (
-	Off     ConsentState = "off"
-	Asked   ConsentState = "asked"
-	Picking ConsentState = "picking"
-	On      ConsentState = "on"
+	Off     State = "off"
+	Asked   State = "asked"
+	Picking State = "picking"
+	On      State = "on"
 )
 
-// Consent is the machine's whole memory; its zero value with State Off is the start.
-type Consent struct {
-	State    ConsentState
+// View is the machine's whole memory; its zero value with State Off is the start.
+type View struct {
+	State    State
 	PromptMs int64   // since when a question is shown: of the ask, or of the extension; 0 while On: none
 	UntilMs  int64   // end of the lease, while On
 	AsksMs   []int64 // times of the asks within the window
@@ -61,21 +61,21 @@ const (
 type Effect string
 
 // Allows reports whether a picture may be captured, encoded or sent at this moment.
-func (c Consent) Allows(nowMs int64) bool {
+func (c View) Allows(nowMs int64) bool {
 	return c.State == On && nowMs < c.UntilMs //guard:T22
 }
 
-func (c Consent) armed(nowMs int64) bool {
-	return nowMs-c.PromptMs >= armMs //guard:T23
+func (c View) armed(nowMs int64) bool {
+	return nowMs-c.PromptMs >= ArmMs //guard:T23
 }
 
-func (c Consent) off() Consent {
+func (c View) off() View {
 	c.State, c.PromptMs, c.UntilMs = Off, 0, 0
 	return c
 }
 
 // Step takes one event at a moment. It has no other input and no other effect than what it returns.
-func Step(c Consent, e Event, nowMs int64) (Consent, []Effect) {
+func Step(c View, e Event, nowMs int64) (View, []Effect) {
 	if e == EvForged {
 		c.Forged++ //guard:T22
 		return c, []Effect{"count"}
@@ -91,11 +91,11 @@ func Step(c Consent, e Event, nowMs int64) (Consent, []Effect) {
 	return whileOff(c, e, nowMs)
 }
 
-func whileOff(c Consent, e Event, nowMs int64) (Consent, []Effect) {
+func whileOff(c View, e Event, nowMs int64) (View, []Effect) {
 	switch e {
 	case EvAsk:
-		c.AsksMs = slices.DeleteFunc(slices.Clone(c.AsksMs), func(at int64) bool { return nowMs-at >= asksWindowMs })
-		if len(c.AsksMs) >= asksMax { //guard:T23
+		c.AsksMs = slices.DeleteFunc(slices.Clone(c.AsksMs), func(at int64) bool { return nowMs-at >= AsksWindowMs })
+		if len(c.AsksMs) >= AsksMax { //guard:T23
 			return c, []Effect{"tell:off:declined"}
 		}
 		c.State, c.PromptMs, c.AsksMs = Asked, nowMs, append(c.AsksMs, nowMs)
@@ -109,7 +109,7 @@ func whileOff(c Consent, e Event, nowMs int64) (Consent, []Effect) {
 	return c, nil
 }
 
-func whileAsked(c Consent, e Event, nowMs int64) (Consent, []Effect) {
+func whileAsked(c View, e Event, nowMs int64) (View, []Effect) {
 	picking := c
 	picking.State, picking.PromptMs = Picking, 0
 	switch e {
@@ -139,7 +139,7 @@ func whileAsked(c Consent, e Event, nowMs int64) (Consent, []Effect) {
 	return c, nil
 }
 
-func whilePicking(c Consent, e Event, nowMs int64) (Consent, []Effect) {
+func whilePicking(c View, e Event, nowMs int64) (View, []Effect) {
 	switch e {
 	case EvCaptured:
 		c.State, c.PromptMs, c.UntilMs = On, 0, nowMs+leaseMs
@@ -158,8 +158,8 @@ func whilePicking(c Consent, e Event, nowMs int64) (Consent, []Effect) {
 	return c, nil
 }
 
-func whileOn(c Consent, e Event, nowMs int64) (Consent, []Effect) {
-	stop := func(effects ...Effect) (Consent, []Effect) {
+func whileOn(c View, e Event, nowMs int64) (View, []Effect) {
+	stop := func(effects ...Effect) (View, []Effect) {
 		if c.PromptMs > 0 {
 			effects = append([]Effect{"unprompt"}, effects...)
 		}
