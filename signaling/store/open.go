@@ -137,6 +137,11 @@ func (s *Store) open(ctx context.Context, dir string, readers int, shared bool) 
 	if s.writeDB, err = openWriter(s.path); err != nil {
 		return err
 	}
+	// Connected now, before anybody reads: a file that isn't in WAL mode yet, such as a
+	// backup, changes into it, which fails beside a reader.
+	if err := s.writeDB.PingContext(ctx); err != nil {
+		return translate(err)
+	}
 	if version < len(list) {
 		if shared {
 			l, err := takeLock(dir, lockWait)

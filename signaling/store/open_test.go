@@ -270,3 +270,28 @@ func TestSQLiteVersion(t *testing.T) {
 		t.Errorf("SQLite %s, want 3.51.3 or later", text)
 	}
 }
+
+// TestOpenBackupFile: a backup that was copied into place is in WAL mode before
+// anybody can read, since it can't change into it beside a reader.
+func TestOpenBackupFile(t *testing.T) {
+	s, stop := run(t, Options{Dir: private(t)})
+	file, _ := backup(t, s)
+	stop()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := private(t)
+	if err := os.WriteFile(filepath.Join(dir, dbName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mode, err := first(s.reader(t.Context()), scanOne[string], "mode", "PRAGMA journal_mode")
+	if err != nil || mode != "wal" {
+		t.Errorf("it is read in mode %s, %v", mode, err)
+	}
+}
