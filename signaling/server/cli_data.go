@@ -185,11 +185,14 @@ elsewhere hold it until they expire; restoring one erases it again.`,
 				}
 			}
 			e, err := st.Erase(ctx, args[0], store.Actor{Kind: store.KindSystem})
+			for _, aside := range e.Aside {
+				fmt.Fprintf(s.Err, "It is still in %s, where a restore put the data from before. Remove that folder once it is not needed.\n", aside)
+			}
 			if err != nil {
 				return dataError(err)
 			}
 			if e.Before {
-				fmt.Fprintln(s.Err, "It had been erased before; nothing is left of it.")
+				fmt.Fprintln(s.Err, "It had been erased before; nothing is left of it in the data.")
 				return nil
 			}
 			fmt.Fprintf(s.Err, "Erased, with %d messages. Backups kept elsewhere hold it until they expire.\n", e.Messages)

@@ -36,16 +36,19 @@ const (
 	scrubFor = 10 * time.Second
 )
 
-// ErrRemains: the rows are deleted, but a reader (a backup, a check) still holds
-// old pages, so that copies are left in the write-ahead log. The server goes on
-// trying; so does calling again.
-var ErrRemains = errors.New("erased, but copies are left in the write-ahead log")
+// ErrRemains: the rows are deleted, but copies are left: in the write-ahead log, as
+// long as a reader (a backup, a check) holds old pages, or where a restore works.
+// The server goes on trying; so does calling again.
+var ErrRemains = errors.New("erased, but copies are left")
 
 // Erased is the outcome of an erasure.
 type Erased struct {
 	Conversation string
 	Messages     int64 // deleted by this call
 	Before       bool  // it had been erased before
+	// Aside are the folders, beside the data, in which a restore with --force has put data
+	// that still hold the conversation, or can't be read. Whoever wanted them kept removes them.
+	Aside []string
 }
 
 // Erase deletes a conversation: messages, marks, notes, tags, sessions, its part
@@ -67,17 +70,23 @@ func (s *Store) Erase(ctx context.Context, conv string, by Actor) (Erased, error
 			return Erased{}, err
 		}
 	}
-	if known.done {
-		return Erased{Conversation: conv, Before: true}, nil
+	out := Erased{Conversation: conv, Before: known.gone}
+	if !known.done {
+		if err := s.listErasure(conv); err != nil {
+			return Erased{}, err
+		}
+		if out.Messages, err = s.eraseRows(ctx, conv, by, true, 0); err != nil {
+			return Erased{}, err
+		}
 	}
-	if err := s.listErasure(conv); err != nil {
-		return Erased{}, err
+	dir := filepath.Dir(s.path)
+	if out.Aside, err = asideWith(ctx, dir, conv); err != nil {
+		return out, err
 	}
-	n, err := s.eraseRows(ctx, conv, by, true, 0)
-	if err != nil {
-		return Erased{}, err
+	if !known.done {
+		err = s.clean(ctx, conv)
 	}
-	return Erased{Conversation: conv, Messages: n, Before: known.gone}, s.clean(ctx, conv)
+	return out, errors.Join(err, removeLeftWork(dir))
 }
 
 // erasure is how far one is.

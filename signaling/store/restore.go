@@ -64,7 +64,11 @@ func Restore(ctx context.Context, dir, file string, o RestoreOptions) (out Resto
 	if err := os.RemoveAll(work); err != nil { // of a restore that was cut off
 		return out, folderError("%s can't be removed (%v)", work, reason(err))
 	}
-	defer func() { _ = os.RemoveAll(work) }() // a leftover is removed by the next start
+	release, err := takeWork(work)
+	if err != nil {
+		return out, err
+	}
+	defer release()
 	if err := removeSecondNames(dir); err != nil {
 		return out, err
 	}
@@ -89,9 +93,6 @@ func Restore(ctx context.Context, dir, file string, o RestoreOptions) (out Resto
 // prepareCopy makes work/lookalong.db of the backup: whole, up to date, and without
 // what was erased. It returns the ids that were listed as erased.
 func prepareCopy(ctx context.Context, dir, work, file string, o RestoreOptions, out *Restored) (listed []string, err error) {
-	if err := os.Mkdir(work, 0o700); err != nil {
-		return nil, folderError("%s can't be made (%v)", work, reason(err))
-	}
 	path := filepath.Join(work, dbName)
 	if err := copyFile(file, path); err != nil {
 		return nil, err

@@ -61,6 +61,9 @@ func TestRestoreCutOff(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			dir, file, c := killed(t, 20)
 			work := filepath.Join(dir, restoreDir)
+			if err := os.Mkdir(work, 0o700); err != nil {
+				t.Fatal(err)
+			}
 			var out Restored
 			if _, err := prepareCopy(t.Context(), dir, work, file, RestoreOptions{Clock: time.Now}, &out); err != nil {
 				t.Fatal(err)
@@ -100,6 +103,9 @@ func TestRestoreCutOff(t *testing.T) {
 func TestRestoreThatFails(t *testing.T) {
 	dir, file, c := killed(t, 20)
 	work := filepath.Join(dir, restoreDir)
+	if err := os.Mkdir(work, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var out Restored
 	if _, err := prepareCopy(t.Context(), dir, work, file, RestoreOptions{Clock: time.Now}, &out); err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func (s *Store) scrub(ctx context.Context, patience time.Duration) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("store: %w: another program reads them (a backup, a check)", ErrRemains)
+			return fmt.Errorf("store: %w in the write-ahead log: another program reads them (a backup, a check)", ErrRemains)
 		}
 		if err := sleep(ctx, 10*time.Millisecond+rand.N(40*time.Millisecond)); err != nil {
 			return err
