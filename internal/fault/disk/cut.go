@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -102,17 +103,33 @@ func (s *state) synced(n int) {
 	s.named, s.before = true, nil
 }
 
-// settle ends the limbo of bytes that were written again, whole, and synced since.
+// settle ends the limbo of the bytes that were written again, or cut off, and synced since. What is left of a change
+// stays: SQLite may write less over it than before.
 func (s *state) settle(by change) {
-	kept := s.limbo[:0]
+	end := by.off + int64(len(by.data))
+	if by.truncate {
+		end = math.MaxInt64
+	}
+	var left []change
 	for _, c := range s.limbo {
-		covered := !by.truncate && !c.truncate && c.off >= by.off && c.off+int64(len(c.data)) <= by.off+int64(len(by.data))
-		cut := by.truncate && c.off >= by.off
-		if !covered && !cut {
-			kept = append(kept, c)
+		cEnd := c.off + int64(len(c.data))
+		switch {
+		case c.truncate:
+			if !by.truncate || c.off < by.off {
+				left = append(left, c)
+			}
+		case cEnd <= by.off || end <= c.off:
+			left = append(left, c)
+		default:
+			if c.off < by.off {
+				left = append(left, change{off: c.off, data: c.data[:by.off-c.off]})
+			}
+			if end < cEnd {
+				left = append(left, change{off: end, data: c.data[end-c.off:]})
+			}
 		}
 	}
-	s.limbo = kept
+	s.limbo = left
 }
 
 // lost puts the first n changes into limbo.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,32 @@ func TestFailedSyncIsLimbo(t *testing.T) {
 	s.synced(s.now())
 	if got, _ := s.after(nil); string(got) != "dddacc" || len(s.limbo) != 0 {
 		t.Errorf("got %q, %d in limbo", got, len(s.limbo))
+	}
+}
+
+// TestLimboEndsInPart: what is written over a part of a failed write, and synced, is on the disk; the rest stays open.
+func TestLimboEndsInPart(t *testing.T) {
+	for _, c := range []struct {
+		by   change
+		want []change
+	}{
+		{change{off: 10, data: make([]byte, 10)}, nil},
+		{change{off: 5, data: make([]byte, 20)}, nil},
+		{change{off: 10, data: make([]byte, 3)}, []change{{off: 13, data: []byte("3456789")}}},
+		{change{off: 12, data: make([]byte, 3)}, []change{{off: 10, data: []byte("01")}, {off: 15, data: []byte("56789")}}},
+		{change{off: 17, data: make([]byte, 9)}, []change{{off: 10, data: []byte("0123456")}}},
+		{change{off: 20, data: make([]byte, 9)}, []change{{off: 10, data: []byte("0123456789")}}},
+		{change{off: 0, data: make([]byte, 10)}, []change{{off: 10, data: []byte("0123456789")}}},
+		{change{off: 10, truncate: true}, nil},
+		{change{off: 13, truncate: true}, []change{{off: 10, data: []byte("012")}}},
+		{change{off: 20, truncate: true}, []change{{off: 10, data: []byte("0123456789")}}},
+	} {
+		s := &state{named: true, limbo: []change{{off: 10, data: []byte("0123456789")}}}
+		s.changed(c.by)
+		s.synced(s.now())
+		if !reflect.DeepEqual(s.limbo, c.want) {
+			t.Errorf("after %+v in limbo: %+v, want %+v", c.by, s.limbo, c.want)
+		}
 	}
 }
 
