@@ -104,6 +104,7 @@ func (c *conn) serve() {
 // overtake the close frame.
 func (c *conn) readLoop(handle func(any)) {
 	c.ws.SetPongHandler(func(string) error { return c.alive() })
+	c.ws.SetPingHandler(c.answer)
 	var limit *rate.Limiter // made when there is something to limit
 	for {
 		if c.alive() != nil {

@@ -169,6 +169,7 @@ func TestPingsComeAndSilenceEnds(t *testing.T) {
 	if err := good.WS.WriteMessage(websocket.TextMessage, protocol.Encode(protocol.Ping{ID: "p"})); err != nil {
 		t.Errorf("the one that answers pings was closed too: %v", err)
 	}
+	until(t, "a line about the end", func() bool { return strings.Contains(s.Log.String(), "close=4002") })
 	if log := s.Log.String(); strings.Count(log, "close=4002") != 1 {
 		t.Errorf("not one end by silence:\n%s", log)
 	}

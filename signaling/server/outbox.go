@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 const (
 	closeTimeout = time.Second // for a close frame, and for the peer to answer it
-	keptQueue    = 8           // slots that an empty outbox keeps
+	keptQueue    = 2           // slots that an empty outbox keeps
+	writeBytes   = 16 << 10    // messages that wait for one socket leave together, in writes of about so many bytes
 )
 
 // peerGone is the code of a socket that ended by itself: there is nobody to tell.
@@ -25,6 +27,8 @@ type outbox struct {
 	head     int
 	bytes    int // that wait
 	pinging  bool
+	ponging  bool
+	pong     string // what the peer's last ping carried
 	closing  bool
 	writing  bool // the goroutine runs
 	farewell bool // the close frame was written, or can't be
@@ -32,6 +36,7 @@ type outbox struct {
 	code     protocol.CloseCode
 	reason   protocol.Code
 	flushBy  time.Time // once closing
+	renewed  time.Time // when the deadline for writing was put off last
 }
 
 // enqueue puts one encoded message in; data is not changed afterwards and may be shared between sockets.
@@ -64,6 +69,17 @@ func (c *conn) ping() {
 		c.pinging = true
 		c.wake()
 	}
+}
+
+// answer sends a pong, if the socket is not read no more than one, the last: RFC 6455 section 5.5.3.
+func (c *conn) answer(ping string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.ponging, c.pong = true, ping
+		c.wake()
+	}
+	return nil
 }
 
 // wake starts the writer unless it runs. Called with mu held.
@@ -135,66 +151,111 @@ type step int
 const (
 	stepEnd  step = iota
 	stepOver      // and so is the socket
-	stepPing
-	stepMessage
+	stepWrite
 	stepClose
 )
 
-// next takes the writer's next step. After stepEnd and stepOver the writer ends.
-func (c *conn) next() (do step, data []byte, by time.Time) {
+// next takes the writer's next step. What it is to write is appended to buf. After stepEnd and stepOver the writer ends.
+func (c *conn) next(buf []byte) (step, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	by = c.flushBy
-	if !c.closing {
-		by = time.Now().Add(c.srv.cfg.Limits.Write)
-	}
 	switch {
 	case c.closing && c.code == peerGone:
 		c.drop()
-	case c.pinging && !c.closing:
-		c.pinging = false
-		return stepPing, nil, by
-	case c.head < len(c.queue):
-		data = c.queue[c.head]
-		c.queue[c.head] = nil // keeps nothing alive
-		c.head++
-		c.bytes -= len(data)
-		if c.head == len(c.queue) {
-			c.queue, c.head = c.queue[:0], 0
-			if cap(c.queue) > keptQueue {
-				c.queue = nil
-			}
-		}
-		return stepMessage, data, by
+	case c.head < len(c.queue) || !c.closing && (c.pinging || c.ponging):
+		c.putOff()
+		return stepWrite, c.take(buf)
 	case c.closing && !c.farewell:
 		c.farewell = true
-		return stepClose, nil, by
+		return stepClose, buf
 	}
 	c.writing = false
 	if c.readOver {
-		return stepOver, nil, by
+		return stepOver, buf
 	}
-	return stepEnd, nil, by
+	return stepEnd, buf
 }
 
-// write is the writer: the only one who writes messages to the socket.
+// putOff gives the next write its time. Not at every write, but in small steps: a deadline costs about as much as a
+// small write. Called with mu held.
+func (c *conn) putOff() {
+	limit, now := c.srv.cfg.Limits.Write, time.Now()
+	switch {
+	case c.closing:
+		_ = c.ws.NetConn().SetWriteDeadline(c.flushBy) // as below
+	case now.Sub(c.renewed) >= limit/32:
+		c.renewed = now
+		_ = c.ws.NetConn().SetWriteDeadline(now.Add(limit)) // the socket may be closed: the write says so
+	}
+}
+
+// take takes what waits off the queue, in frames, up to writeBytes. Called with mu held.
+func (c *conn) take(buf []byte) []byte {
+	if c.pinging {
+		c.pinging = false
+		buf = appendFrame(buf, websocket.PingMessage, nil)
+	}
+	if c.ponging {
+		buf = appendFrame(buf, websocket.PongMessage, []byte(c.pong))
+		c.ponging, c.pong = false, ""
+	}
+	for c.head < len(c.queue) && len(buf) < writeBytes {
+		data := c.queue[c.head]
+		c.queue[c.head] = nil // keeps nothing alive
+		c.head++
+		c.bytes -= len(data)
+		buf = appendFrame(buf, websocket.TextMessage, data)
+	}
+	if c.head == len(c.queue) {
+		c.queue, c.head = c.queue[:0], 0
+		if cap(c.queue) > keptQueue {
+			c.queue = nil
+		}
+	}
+	return buf
+}
+
+// appendFrame appends a server's whole message or control frame: RFC 6455 section 5.2, not masked.
+func appendFrame(b []byte, opcode int, payload []byte) []byte {
+	const final = 0x80
+	b = append(b, final|byte(opcode))
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	return append(b, payload...)
+}
+
+// buffers are those of the writers that run.
+var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, 1024)) }}
+
+// write is the writer: the only one who writes messages to the socket. What gorilla itself writes, the answer to a close
+// frame, is one write too and so stands between two of ours.
 func (c *conn) write() {
+	buf := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 2*writeBytes {
+			buffers.Put(buf)
+		}
+	}()
 	for {
+		do, data := c.next((*buf)[:0])
+		*buf = data
 		var err error
-		switch do, data, by := c.next(); do {
+		switch do {
 		case stepEnd:
 			return
 		case stepOver:
 			c.over()
 			return
-		case stepPing:
-			err = c.ws.WriteControl(websocket.PingMessage, nil, by)
-		case stepMessage:
-			if err = c.ws.SetWriteDeadline(by); err == nil {
-				err = c.ws.WriteMessage(websocket.TextMessage, data)
-			}
+		case stepWrite:
+			_, err = c.ws.NetConn().Write(data)
 		case stepClose:
-			err = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(c.code), string(c.reason)), by.Add(closeTimeout))
+			err = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(c.code), string(c.reason)), c.flushBy.Add(closeTimeout))
 			_ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout)) // all is written: the peer may answer until then
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -132,6 +133,54 @@ func TestOutboxKeepsOrderAndEndsWithTheClose(t *testing.T) {
 	if total, _ := c.srv.edge.open(); total != 0 {
 		t.Errorf("%d places are still taken", total)
 	}
+}
+
+// TestMessagesOfEveryLengthArrive: RFC 6455 writes a length in one of three ways; what waits leaves together.
+func TestMessagesOfEveryLengthArrive(t *testing.T) {
+	c, client := socketPair(t, DefaultLimits())
+	lengths := []int{0, 1, 125, 126, 127, writeBytes - 1, writeBytes, 1<<16 - 1, 1 << 16, 1<<16 + 1, 10 * writeBytes, 2}
+	c.mu.Lock()
+	c.writing = true // as if a write were under way: all waits
+	c.mu.Unlock()
+	for i, n := range lengths {
+		c.enqueue(bytes.Repeat([]byte{byte('a' + i)}, n))
+	}
+	c.srv.sockets.Go(c.write)
+	for i, n := range lengths {
+		kind, data, err := client.ReadMessage()
+		if err != nil || kind != websocket.TextMessage || len(data) != n || len(bytes.Trim(data, string(rune('a'+i)))) > 0 {
+			t.Fatalf("message %d of %d bytes: kind %d, %d bytes, %v", i+1, n, kind, len(data), err)
+		}
+	}
+}
+
+// TestAPingIsAnswered with what it carried, between messages and while nothing else is sent.
+func TestAPingIsAnswered(t *testing.T) {
+	c, client := socketPair(t, DefaultLimits())
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		c.readLoop(func(any) {})
+		c.readerEnds()
+	}()
+	pongs := make(chan string, 2) // as many as are sent
+	client.SetPongHandler(func(data string) error { pongs <- data; return nil })
+	for _, carried := range []string{strings.Repeat("x", 125), ""} {
+		if err := client.WriteControl(websocket.PingMessage, []byte(carried), time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		for len(pongs) == 0 {
+			c.enqueue([]byte("a message")) // ReadMessage returns: the pong stands before one of them
+			if _, _, err := client.ReadMessage(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := <-pongs; got != carried {
+			t.Errorf("the pong carries %q, the ping %q", got, carried)
+		}
+	}
+	client.Close()
+	<-read
 }
 
 // TestAnIdleOutboxKeepsNothing: no goroutine, and no large slice after a burst.
