@@ -134,5 +134,5 @@ type ConsentState struct {
 	Grant   string    `json:"grant" v:"enum=view"`
 	State   string    `json:"state" v:"enum=asked|picking|on|off"`
 	Cause   string    `json:"cause,omitempty" v:"enum=allowed|stopped|declined|dismissed|timeout|source_closed|refused|not_possible|failed|ended"`
-	Surface string    `json:"surface,omitempty" v:"enum=monitor|window|browser|pattern|unknown"`
+	Surface string    `json:"surface,omitempty" v:"enum=monitor|window|browser|camera|pattern|unknown"`
 }

@@ -63,7 +63,7 @@ func (s Status) stopped() bool { return s.View == "off" && s.Cause != "" }
 
 // surfaces names what a customer can show.
 var surfaces = map[string]string{
-	"monitor": "their whole screen", "window": "a window", "browser": "a browser tab", "pattern": "a test pattern",
+	"monitor": "their whole screen", "window": "a window", "browser": "a browser tab", "camera": "a camera", "pattern": "a test pattern",
 }
 
 // reasons says why a session ended, to the agent.

@@ -120,7 +120,7 @@ test('a request ends with the socket that asked', async () => {
 });
 
 test("the customer's click and the agent's request at the same time are one session", async () => {
-  sharing.click();
+  sharing.click('screen');
   const refused = answer;
   sharing.receive(state({ picture: true }));
   assert.equal(types().at(-1), 'session.accept');
@@ -168,10 +168,10 @@ test('another source stops the one before, also while there is no encoder', asyn
     };
   }
   const stream = (i: number) => ({ getVideoTracks: () => [tracks[i]], getTracks: () => [tracks[i]] });
-  sharing.click();
+  sharing.click('screen');
   picked?.(stream(0));
   await settled();
-  sharing.picture.replace();
+  sharing.picture.replace(0, 'screen');
   picked?.(stream(1));
   await settled();
   assert.deepEqual(

@@ -1,256 +1,149 @@
-// Captures and encodes the picture; flow.ts sends it. Loaded when a share comes up. A frame passes three gates: consent is
-// asked when it is captured, before it is encoded and before its bytes are sent; frames are dropped only before
-// the encoder.
+// All that the customer shows in a session: up to four sources over one flow. Loaded when a share comes up.
 
-import * as codec from '../core/codec.ts';
-import {
-  FRAME_KIND,
-  type FromPeer,
-  MAX_FRAME_BYTES,
-  MAX_FRAME_PIXELS,
-  MAX_FRAME_SIDE,
-  type ScreenFeedback,
-} from '../core/protocol.gen.ts';
-import { type Capture, capture } from './capture.ts';
-import { type Encoded, Encoder, needsEven } from './encoder.ts';
+import * as level from '../core/level.ts';
+import { type FromPeer, MAX_STREAMS, type ScreenFeedback } from '../core/protocol.gen.ts';
 import { Flow } from './flow.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
-import { type Picture, sizeOf } from './picture.ts';
+import type { Picture } from './picture.ts';
+import { Stream } from './stream.ts';
 
 export interface ShareEvents {
   /** whether the customer's consent is in force now */
   allowed(): boolean;
   /** a frame was handed to the encoder: what the other side is about to see */
-  shown(picture: Picture): void;
-  /** the picture can't go on */
-  failed(): void;
+  shown(stream: number, picture: Picture): void;
+  /** what the path carries now */
+  level(now: level.Level): void;
+  /** this source can't go on */
+  failed(stream: number): void;
 }
 
-const STREAM = 0;
-const RETRY_MS = 500; // after a skip, if neither an ack nor a new picture comes
+const LOOK_MS = 1_000; // at how old what was sent is
 
 export class Share {
   readonly #peer: Peer;
   readonly #events: ShareEvents;
-  readonly #encoder: Encoder;
   readonly #flow: Flow;
-  #track: MediaStreamTrack | null = null;
-  #capture: Capture | null = null;
-  #surface: Surface = 'unknown';
-  #latest: Picture | null = null;
-  #captureMs = 0;
-  #dirty = false; // the latest frame is not encoded yet
-  #needKey = true;
+  readonly #streams = new Map<number, Stream>();
+  readonly #ticker: ReturnType<typeof setInterval>;
+  #decodable: readonly string[] | null = null;
   #paused = false;
-  #stopped = false;
-  #choices: readonly string[] = [];
-  #at = 0; // the choice in use
-  #choosing = false;
-  #codec = '';
-  #config = ''; // of the last screen.config
-  #width = 0;
-  #height = 0;
-  #frame = 0;
-  #pace: codec.Pace = codec.unmeasured;
-  #configuredBitrate = 0;
-  #notBeforeMs = 0; // whole images know no bit rate: their number is limited instead
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  /** pictures that were not encoded because too much was on its way */
-  skipped = 0;
+  #path = level.initial;
+  #unacked: { readonly stream: number; readonly frame: number; readonly atMs: number }[] = [];
 
   constructor(peer: Peer, events: ShareEvents) {
     this.#peer = peer;
     this.#events = events;
-    this.#encoder = new Encoder({
-      output: (encoded) => this.#output(encoded),
-      failed: () => this.#nextCodec(),
-      ready: () => this.#pump(),
-    });
     this.#flow = new Flow(peer, { allowed: () => events.allowed(), ready: () => this.#pump() });
+    this.#ticker = setInterval(() => this.#look(), LOOK_MS);
   }
 
-  /** Shows this track from now on, instead of the one before. */
-  show(track: MediaStreamTrack, surface: Surface): void {
-    this.#track?.stop();
-    this.#capture?.stop();
-    this.#track = track;
-    this.#surface = surface;
-    this.#needKey = true;
-    this.#latest?.close(); // of the source before: it must not go out any more
-    this.#latest = null;
-    this.#dirty = false;
-    if (this.#encoder.ready) this.#encoder.reset(); // with what waits in it
-    this.#capture = capture(track, {
-      picture: (picture) => this.#take(picture),
-      failed: () => this.#events.failed(),
-    });
-  }
-
-  /** Takes what the agent's viewer can decode; encoding starts with the first that this browser can encode. */
-  codecs(decodable: readonly string[]): void {
-    const choices = codec.CODECS.filter((one) => decodable.includes(one));
-    if (choices.join() === this.#choices.join()) {
-      this.keyframe(); // another viewer of the same kind
-      return;
+  /** Shows this track from now on, as another source or instead of the one that had the number. */
+  show(stream: number, track: MediaStreamTrack, surface: Surface): void {
+    if (stream >= MAX_STREAMS) throw new RangeError(`share: stream ${stream}`);
+    let one = this.#streams.get(stream);
+    if (one === undefined) {
+      one = this.#make(stream);
+      this.#streams.set(stream, one);
+      if (this.#paused) one.pause(true);
+      if (this.#decodable !== null) one.codecs(this.#decodable);
     }
-    this.#choices = choices;
-    void this.#choose(0);
+    one.show(track, surface);
   }
 
-  keyframe(): void {
-    this.#needKey = true;
-    this.#dirty = this.#latest !== null;
-    this.#pump();
+  /** Shows this source no more; the others go on. */
+  remove(stream: number): void {
+    const one = this.#streams.get(stream);
+    if (one === undefined) return;
+    one.stop();
+    this.#streams.delete(stream);
+    this.#unacked = this.#unacked.filter((sent) => sent.stream !== stream);
+    this.#peer.send({ type: 'screen.removed', stream } satisfies FromPeer);
+  }
+
+  /** Takes what the agent's viewer can decode. */
+  codecs(decodable: readonly string[]): void {
+    this.#decodable = decodable;
+    for (const one of this.#streams.values()) one.codecs(decodable);
+  }
+
+  keyframe(stream: number): void {
+    this.#streams.get(stream)?.keyframe();
   }
 
   /** No viewer is there to see it. */
   pause(paused: boolean): void {
     this.#paused = paused;
-    if (!paused) this.keyframe();
+    for (const one of this.#streams.values()) one.pause(paused);
   }
 
   /** The path is back after a silence. */
   resume(): void {
     this.#flow.forget();
-    this.keyframe();
+    this.#unacked = [];
+    this.#move(level.forget(Date.now()));
+    for (const one of this.#streams.values()) one.keyframe();
   }
 
-  /** Shows the latest frame in the mirror again. */
+  /** Shows the latest pictures in the mirrors again. */
   redraw(): void {
-    if (this.#latest !== null && !this.#dirty) this.#events.shown(this.#latest);
+    for (const one of this.#streams.values()) one.redraw();
   }
 
   /** The agent's word on a frame: it has arrived, or is on the viewer's canvas. */
   feedback(message: ScreenFeedback): void {
+    const { stream = 0, frame } = message;
+    const now = Date.now();
+    const sent = this.#unacked.find((one) => one.stream === stream && one.frame === frame);
+    if (sent !== undefined) {
+      // Frames of a stream arrive in order: those before it have arrived, or are given up.
+      this.#unacked = this.#unacked.filter((one) => one.stream !== stream || ((one.frame - frame) | 0) > 0);
+      this.#move(level.arrived(this.#path, now - sent.atMs, now));
+    }
     this.#flow.feedback(message);
   }
 
-  /** Stops the tracks first, then the encoder. Nothing leaves this page afterwards. */
+  /** Stops the tracks first, then the encoders. Nothing leaves this page afterwards. */
   stop(): void {
-    this.#stopped = true;
-    this.#track?.stop();
-    this.#capture?.stop();
-    clearTimeout(this.#retry);
-    this.#track = null;
-    this.#latest?.close();
-    this.#latest = null;
-    this.#encoder.close();
+    clearInterval(this.#ticker);
+    for (const one of this.#streams.values()) one.stop();
+    this.#streams.clear();
     this.#flow.close();
   }
 
-  #take(picture: Picture): void {
-    if (this.#stopped || !this.#events.allowed()) {
-      picture.close(); //guard:T22
-      return;
-    }
-    this.#latest?.close();
-    this.#latest = picture;
-    this.#captureMs = Date.now();
-    this.#dirty = true;
-    this.#pump();
+  #make(stream: number): Stream {
+    return new Stream(stream, this.#flow, {
+      allowed: () => this.#events.allowed(),
+      level: () => {
+        if (!level.may(this.#path, this.#unacked.length, Date.now())) return 'wait';
+        return this.#path.level === 'video' ? 'video' : 'stills';
+      },
+      configured: (config) => this.#peer.send(config),
+      shown: (picture) => this.#events.shown(stream, picture),
+      sent: (frame) => {
+        this.#unacked.push({ stream, frame, atMs: Date.now() });
+        this.#path = level.tried(this.#path, Date.now());
+      },
+      failed: () => this.#events.failed(stream),
+    });
   }
 
-  /** Encodes the latest frame if there is a new one and nothing holds it back. */
   #pump(): void {
-    const frame = this.#latest;
-    if (frame === null || !this.#dirty || this.#stopped || this.#paused || this.#codec === '') return;
-    if (!this.#flow.flowing) return; // the path is silent: the track is kept, nothing is encoded
-    if (!this.#events.allowed()) return; //guard:T22
+    for (const one of this.#streams.values()) one.pump();
+  }
+
+  #look(): void {
+    if (!this.#flow.flowing || this.#paused) return; // a silent path has a clock of its own
     const now = Date.now();
-    if (now < this.#notBeforeMs || this.#flow.skips(STREAM, this.#encoder.queue, now)) {
-      this.skipped++;
-      this.#retry ??= setTimeout(() => {
-        this.#retry = undefined;
-        this.#pump();
-      }, RETRY_MS);
-      return;
-    }
-    if (!this.#configure(frame)) return;
-    const key = this.#needKey;
-    this.#needKey = false;
-    this.#dirty = false;
-    this.#events.shown(frame);
-    this.#encoder.encode(frame, key, this.#captureMs);
+    this.#move(level.waited(this.#path, now - (this.#unacked[0]?.atMs ?? now), now));
   }
 
-  #configure(picture: Picture): boolean {
-    const [width, height] = limit(...sizeOf(picture), needsEven(this.#codec));
-    if (width === 0 || height === 0) return false;
-    const sized = width !== this.#width || height !== this.#height;
-    const { bitrate } = this.#flow;
-    const steered = Math.abs(bitrate - this.#configuredBitrate) > 0.15 * this.#configuredBitrate;
-    if (sized || steered || !this.#encoder.ready) {
-      if (sized || !this.#encoder.ready) this.#needKey = true;
-      this.#width = width;
-      this.#height = height;
-      this.#configuredBitrate = bitrate;
-      if (!this.#encoder.configure(this.#codec, width, height, bitrate)) return false;
-    }
-    const config = [this.#codec, width, height, this.#surface].join(' ');
-    if (config !== this.#config) {
-      const message = { type: 'screen.config', codec: this.#codec, width, height, surface: this.#surface } as const;
-      if (!this.#peer.send(message satisfies FromPeer)) return false;
-      this.#config = config;
-      this.#needKey = true;
-    }
-    return true;
+  #move(path: level.Path): void {
+    const before = this.#path.level;
+    this.#path = path;
+    if (path.level === before) return;
+    this.#events.level(path.level);
+    for (const one of this.#streams.values()) one.keyframe();
   }
-
-  #output(encoded: Encoded): void {
-    if (this.#stopped || !this.#events.allowed()) return; //guard:T22
-    if (encoded.data.length > MAX_FRAME_BYTES) {
-      this.#nextCodec();
-      return;
-    }
-    const frame = this.#frame;
-    this.#frame = (this.#frame + 1) >>> 0;
-    const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
-    if (this.#codec.startsWith('image/')) {
-      this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
-    }
-    this.#pace = codec.encoded(this.#pace, encoded.tookMs);
-    if (!this.#flow.send({ kind, stream: STREAM, frame, captureMs: encoded.captureMs >>> 0, data: encoded.data })) {
-      this.#needKey = true; // the chain starts anew
-      return;
-    }
-    if (codec.tooSlow(this.#pace)) this.#nextCodec();
-  }
-
-  /** Goes to the next codec that this browser can encode at the picture's size. */
-  #nextCodec(): void {
-    if (!this.#choosing && !this.#stopped) void this.#choose(this.#at + 1);
-  }
-
-  async #choose(from: number): Promise<void> {
-    const choices = this.#choices;
-    this.#choosing = true;
-    this.#codec = '';
-    this.#encoder.reset();
-    this.#pace = codec.unmeasured;
-    let at = from;
-    while (at < choices.length && !(await Encoder.supports(choices[at] ?? ''))) at++;
-    if (this.#stopped || choices !== this.#choices) return; // a newer choice is under way
-    this.#choosing = false;
-    const choice = choices[at];
-    if (choice === undefined) {
-      this.#events.failed();
-      return;
-    }
-    this.#at = at;
-    this.#codec = choice;
-    this.keyframe();
-  }
-}
-
-/** The size that is sent: the source's own, scaled down only above the protocol's limits. */
-function limit(width: number, height: number, even: boolean): [number, number] {
-  const scale = Math.min(
-    1,
-    MAX_FRAME_SIDE / width,
-    MAX_FRAME_SIDE / height,
-    Math.sqrt(MAX_FRAME_PIXELS / (width * height)),
-  );
-  const mask = even ? ~1 : ~0;
-  return [Math.floor(width * scale) & mask, Math.floor(height * scale) & mask];
 }

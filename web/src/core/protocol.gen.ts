@@ -841,14 +841,14 @@ export interface ConsentState {
   readonly grant: 'view';
   readonly state: 'asked' | 'picking' | 'on' | 'off';
   readonly cause?: 'allowed' | 'stopped' | 'declined' | 'dismissed' | 'timeout' | 'source_closed' | 'refused' | 'not_possible' | 'failed' | 'ended';
-  readonly surface?: 'monitor' | 'window' | 'browser' | 'pattern' | 'unknown';
+  readonly surface?: 'monitor' | 'window' | 'browser' | 'camera' | 'pattern' | 'unknown';
 }
 export const ConsentStateFields: Fields = {
   session: { t: 'string', max: 64 },
   grant: { t: 'string', enum: ['view'] },
   state: { t: 'string', enum: ['asked', 'picking', 'on', 'off'] },
   cause: { t: 'string', enum: ['allowed', 'stopped', 'declined', 'dismissed', 'timeout', 'source_closed', 'refused', 'not_possible', 'failed', 'ended'], opt: true },
-  surface: { t: 'string', enum: ['monitor', 'window', 'browser', 'pattern', 'unknown'], opt: true },
+  surface: { t: 'string', enum: ['monitor', 'window', 'browser', 'camera', 'pattern', 'unknown'], opt: true },
 };
 
 /** PeerPing is the keep-alive on control, every second from both sides. */

@@ -1,7 +1,7 @@
 // Where the customer writes, and the two things that go beyond chat: the direct switch and "Share my screen".
 
 import { useEffect, useRef } from 'preact/hooks';
-import { canShare } from '../browser/picker.ts';
+import { shows } from '../browser/picker.ts';
 import { codePoints } from '../core/decode.ts';
 import type { Props } from './app.tsx';
 import { LockIcon, ScreenIcon, SendIcon } from './icons.tsx';
@@ -78,11 +78,11 @@ export function Composer({ client, model }: Props) {
             aria-disabled={why !== ''}
             aria-describedby={why === '' ? undefined : 'share-why'}
             onClick={() => {
-              if (why === '') client.sharing.click();
+              if (why === '') client.sharing.click(shows() ?? 'screen');
             }}
           >
             <ScreenIcon />
-            {text.share}
+            {shows() === 'camera' ? text.shareCamera : text.share}
           </button>
         )}
         <button
@@ -114,7 +114,7 @@ export function Composer({ client, model }: Props) {
 /** Why the screen can't be shared now; '' when it can. */
 function noShare(model: Model): string {
   const { text } = model;
-  if (!canShare()) return text.shareCant;
+  if (shows() === null) return text.shareCant;
   if (model.session?.elsewhere) return text.otherTab;
   if (agentName(model) === '') return text.shareNeedsAgent;
   if (model.link.type !== 'online' && model.session?.phase !== 'connected') return text.shareOffline;

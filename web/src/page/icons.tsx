@@ -74,3 +74,14 @@ export const ChatIcon = () => (
     <path d="M4.5 4h11A1.5 1.5 0 0 1 17 5.5v7a1.5 1.5 0 0 1-1.5 1.5H9l-4 3v-3h-.5A1.5 1.5 0 0 1 3 12.5v-7A1.5 1.5 0 0 1 4.5 4z" />
   </Icon>
 );
+export const PlusIcon = () => (
+  <Icon>
+    <path d="M10 4.5v11M4.5 10h11" />
+  </Icon>
+);
+export const CameraIcon = () => (
+  <Icon>
+    <path d="M3.5 6.5h3l1.2-2h4.6l1.2 2h3v9h-13z" />
+    <circle cx="10" cy="10.8" r="2.6" />
+  </Icon>
+);

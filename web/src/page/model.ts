@@ -1,7 +1,9 @@
 // Everything that the customer's page shows, in one value with one owner (client.ts); the components only read it.
 
+import type { Surface } from '../browser/picker.ts';
 import type { Consent } from '../core/consent.ts';
 import * as consent from '../core/consent.ts';
+import type { Level } from '../core/level.ts';
 import type { Phase } from '../core/lifecycle.ts';
 import type { Log, Pending } from '../core/log.ts';
 import * as log from '../core/log.ts';
@@ -43,9 +45,11 @@ export interface Prompt {
   readonly sinceMs: number;
 }
 
+/** What is shown, and how it gets through. */
 export interface Shown {
-  readonly surface: 'monitor' | 'window' | 'browser' | 'unknown';
+  readonly sources: readonly { readonly stream: number; readonly surface: Surface }[];
   readonly sinceMs: number;
+  readonly level: Level;
 }
 
 export interface Notice {

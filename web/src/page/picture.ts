@@ -2,34 +2,46 @@
 // what its effects say, here first, and tells the others afterwards.
 
 import type { Peer } from '../browser/peer.ts';
-import { type Picked, pick, type Surface } from '../browser/picker.ts';
+import { type Picked, pick, type Surface, type What } from '../browser/picker.ts';
 import type { Picture as Frame } from '../browser/picture.ts';
 import type { Share } from '../browser/share.ts';
 import * as consent from '../core/consent.ts';
-import type { ConsentState, ScreenFeedback } from '../core/protocol.gen.ts';
+import type { Level } from '../core/level.ts';
+import { type ConsentState, MAX_STREAMS, type ScreenFeedback } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
 import { consentNotice, stopCause } from './endings.ts';
 import { agentName } from './model.ts';
 
 const TICK_MS = 500;
 
+/** One thing that is shown. */
+interface Source {
+  readonly track: MediaStreamTrack;
+  readonly surface: Surface;
+}
+
 export class Picture {
   readonly #client: Client;
   #peer: Peer | null = null;
   #share: Share | null = null;
-  #track: MediaStreamTrack | null = null;
-  #surface: Surface = 'unknown';
+  readonly #sources = new Map<number, Source>(); // by stream; the first that was chosen is 0
   #codecs: readonly string[] | null = null;
   #paused = false;
   #picks = 0;
+  #what: What = 'screen'; // that the customer was asked to show
   #untold: ConsentState[] = []; // told before the session had an id
   #told: ConsentState | null = null; // last, in this session
   #ticker: ReturnType<typeof setInterval> | undefined;
-  /** draws the mirror of what is sent; the component gives it */
-  mirror: ((picture: Frame) => void) | null = null;
+  /** draw the mirrors of what is sent, by stream; the components give them */
+  readonly mirrors = new Map<number, (picture: Frame) => void>();
 
   constructor(client: Client) {
     this.#client = client;
+  }
+
+  /** What the next capture is of. */
+  wants(what: What): void {
+    this.#what = what;
   }
 
   /** Takes one event of the consent machine and does its effects. */
@@ -50,7 +62,7 @@ export class Picture {
     this.#peer = peer;
     this.#codecs = null;
     this.#paused = false;
-    if (this.#track !== null) void this.#start();
+    if (this.#sources.size > 0) void this.#start();
   }
 
   /** The session is over: consent and picture with it. */
@@ -82,28 +94,65 @@ export class Picture {
     this.#share?.pause(paused);
   }
 
-  keyframe(): void {
-    this.#share?.keyframe();
+  keyframe(stream: number): void {
+    this.#share?.keyframe(stream);
   }
 
   feedback(message: ScreenFeedback): void {
     this.#share?.feedback(message);
   }
 
-  /** Shows another source in the running share. Call it in a click's handler. */
-  replace(): void {
+  /** Shows something else instead of this source. Call it in a click's handler. */
+  replace(stream: number, what: What): void {
+    this.#more(what, () => (this.#sources.has(stream) ? stream : -1));
+  }
+
+  /** Shows another source beside those that are shown. Call it in a click's handler. */
+  add(what: What): void {
+    this.#more(what, () => {
+      for (let stream = 0; stream < MAX_STREAMS; stream++) if (!this.#sources.has(stream)) return stream;
+      return -1;
+    });
+  }
+
+  /** Shows this source no more. The share ends with the last one. */
+  remove(stream: number, event: 'stop' | 'closed' | 'failed' = 'stop'): void {
+    const source = this.#sources.get(stream);
+    if (source === undefined) return;
+    if (this.#sources.size === 1) {
+      this.consent(event);
+      return;
+    }
+    source.track.stop();
+    this.#sources.delete(stream);
+    this.mirrors.delete(stream);
+    this.#share?.remove(stream);
+    this.#show();
+    this.#tell('on');
+  }
+
+  #more(what: What, place: () => number): void {
     const turn = ++this.#picks;
-    void pick().then((picked) => {
+    void pick(what).then((picked) => {
       if (picked.kind !== 'track') return; // what is shown stays
-      if (turn !== this.#picks || !this.#allowed()) {
+      const stream = turn === this.#picks && this.#allowed() ? place() : -1;
+      if (stream < 0) {
         picked.track.stop(); //guard:T22
         return;
       }
-      this.#take(picked);
-      const sinceMs = this.#client.model.shown?.sinceMs ?? Date.now();
-      this.#client.update({ shown: { surface: picked.surface, sinceMs } });
-      this.#share?.show(picked.track, picked.surface);
+      this.#take(stream, picked);
+      this.#show();
+      this.#share?.show(stream, picked.track, picked.surface);
       this.#tell('on');
+    });
+  }
+
+  /** The page says what is shown now. */
+  #show(): void {
+    const sources = [...this.#sources].map(([stream, { surface }]) => ({ stream, surface }));
+    const { shown } = this.#client.model;
+    this.#client.update({
+      shown: { sources, sinceMs: shown?.sinceMs ?? Date.now(), level: shown?.level ?? 'video' },
     });
   }
 
@@ -131,7 +180,7 @@ export class Picture {
     switch (effect) {
       case 'capture': {
         const turn = ++this.#picks;
-        void pick().then((picked) => this.#picked(picked, turn));
+        void pick(this.#what).then((picked) => this.#picked(picked, turn));
         void import('../browser/share.ts').catch(() => undefined); // loads while the person chooses
         return;
       }
@@ -146,11 +195,11 @@ export class Picture {
         this.#client.update({ prompt: null });
         return;
       case 'discard':
-        this.#track?.stop();
-        this.#track = null;
+        this.#clear();
         return;
       case 'start':
-        this.#client.update({ shown: { surface: this.#surface, sinceMs: Date.now() }, notice: null });
+        this.#client.update({ notice: null });
+        this.#show();
         void this.#start();
         return;
       case 'stop':
@@ -174,17 +223,23 @@ export class Picture {
       this.consent(picked.kind);
       return;
     }
-    this.#take(picked);
+    this.#clear(); // an older one that was never shown //guard:T22
+    this.#take(0, picked);
     this.consent('captured');
   }
 
-  #take(picked: Extract<Picked, { kind: 'track' }>): void {
-    if (this.#track !== picked.track) this.#track?.stop(); // one source at a time, also before the encoder is there //guard:T22
-    this.#track = picked.track;
-    this.#surface = picked.surface;
-    picked.track.onended = () => {
-      if (picked.track === this.#track) this.consent('closed');
+  #take(stream: number, { track, surface }: Extract<Picked, { kind: 'track' }>): void {
+    this.#sources.get(stream)?.track.stop(); // one source in a place, also before the encoder is there //guard:T22
+    this.#sources.set(stream, { track, surface });
+    track.onended = () => {
+      if (this.#sources.get(stream)?.track === track) this.remove(stream, 'closed');
     };
+  }
+
+  #clear(): void {
+    for (const { track } of this.#sources.values()) track.stop();
+    this.#sources.clear();
+    this.mirrors.clear();
   }
 
   async #start(): Promise<void> {
@@ -197,15 +252,15 @@ export class Picture {
       this.consent('failed'); // the server can't be reached, or is newer than this page
       return;
     }
-    const track = this.#track;
-    if (peer !== this.#peer || this.#share !== null || track === null || !this.#allowed()) return;
+    if (peer !== this.#peer || this.#share !== null || this.#sources.size === 0 || !this.#allowed()) return;
     const share = new module.Share(peer, {
       allowed: () => this.#allowed(),
-      shown: (picture) => this.mirror?.(picture),
-      failed: () => this.consent('failed'),
+      shown: (stream, picture) => this.mirrors.get(stream)?.(picture),
+      level: (level) => this.#level(level),
+      failed: (stream) => this.remove(stream, 'failed'),
     });
     this.#share = share;
-    share.show(track, this.#surface);
+    for (const [stream, { track, surface }] of this.#sources) share.show(stream, track, surface);
     if (this.#paused) share.pause(true);
     if (this.#codecs !== null) share.codecs(this.#codecs);
   }
@@ -213,11 +268,17 @@ export class Picture {
   /** The tracks and the encoder stop here, before anybody is told. */
   #stop(): void {
     this.#picks++;
-    this.#track?.stop();
-    this.#track = null;
+    this.#clear();
     this.#share?.stop();
     this.#share = null;
     if (this.#client.model.shown !== null) this.#client.update({ shown: null });
+  }
+
+  /** What the path carries has changed: this side says so; the agent's is told on the path. */
+  #level(level: Level): void {
+    const { shown } = this.#client.model;
+    if (shown !== null) this.#client.update({ shown: { ...shown, level } });
+    for (const stream of this.#sources.keys()) this.#peer?.send({ type: 'screen.level', stream, level, why: 'path' });
   }
 
   #tell(state: string, cause = ''): void {
@@ -234,7 +295,7 @@ export class Picture {
       grant: 'view',
       state,
       ...(cause !== '' && { cause }),
-      ...(state === 'on' && { surface: this.#surface }),
+      ...(state === 'on' && { surface: this.#sources.values().next().value?.surface ?? 'unknown' }),
     } as ConsentState; // state and cause come from the effects of core/consent.ts alone
     if (session === '') this.#untold.push(message);
     else this.#send(message);

@@ -2,7 +2,7 @@
 // the end. The consent and the picture are in picture.ts.
 
 import { Peer } from '../browser/peer.ts';
-import { canShare } from '../browser/picker.ts';
+import { shows, type What } from '../browser/picker.ts';
 import * as consent from '../core/consent.ts';
 import type { ConversationState, FromPeer, FromServer, SessionEnd, SessionState } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
@@ -37,8 +37,9 @@ export class Sharing {
 
   // ---- what the customer does
 
-  /** The click on "Share my screen". */
-  click(): void {
+  /** The click on "Share my screen", or on "Show with the camera". */
+  click(what: What): void {
+    this.picture.wants(what);
     this.picture.consent('click'); // opens the picker before anything else happens
     if (this.#client.model.consent.state === 'picking' && this.#client.model.session === null) this.#request(true);
   }
@@ -54,6 +55,7 @@ export class Sharing {
     if (prompt.kind === 'extend') {
       this.picture.consent(yes ? 'extend' : 'stop');
     } else if (prompt.kind === 'view') {
+      this.picture.wants(shows() ?? 'screen');
       this.picture.consent(yes ? 'allow' : 'deny');
       const { state } = this.#client.model.consent;
       if (state === 'picking' && this.#requested(prompt.session)) this.#accept(prompt.session);
@@ -153,7 +155,7 @@ export class Sharing {
         return;
       case 'consent.ask':
         if (message.session !== this.#client.model.session?.id || this.#peer === null) return;
-        if (canShare()) this.picture.consent('ask');
+        if (shows() !== null) this.picture.consent('ask');
         else this.#cant(message.session);
         return;
       case 'consent.state':
@@ -206,7 +208,7 @@ export class Sharing {
       const prompt = { kind: 'direct', agent, session: message.session, sinceMs: Date.now() } as const;
       this.#client.update({ consent: counted, ...(!muted && { prompt }) });
       if (muted) this.#decline(message.session);
-    } else if (canShare()) {
+    } else if (shows() !== null) {
       this.picture.consent('ask'); // muted, it ends in pictureOff
     } else {
       this.#cant(message.session);
@@ -331,7 +333,7 @@ export class Sharing {
         this.picture.codecs(message.decodable);
         return;
       case 'screen.keyframe':
-        this.picture.keyframe();
+        this.picture.keyframe(message.stream ?? 0);
         return;
       case 'screen.feedback':
         this.picture.feedback(message);

@@ -2,10 +2,12 @@
 // a mirror of what is sent, and the way to stop.
 
 import { useEffect, useRef } from 'preact/hooks';
+import { canFilm, canShare, type Surface } from '../browser/picker.ts';
 import { sizeOf } from '../browser/picture.ts';
+import { MAX_STREAMS } from '../core/protocol.gen.ts';
 import { clock } from '../core/text.ts';
 import type { Props } from './app.tsx';
-import { ShieldIcon, StopIcon, SwapIcon } from './icons.tsx';
+import { CameraIcon, PlusIcon, ShieldIcon, StopIcon, SwapIcon } from './icons.tsx';
 import type { Model, Session } from './model.ts';
 import { useNow } from './now.ts';
 
@@ -18,13 +20,16 @@ export function Stage({ client, model }: Props) {
   const now = useNow(1000, shown !== null);
   if (shown === null) return <SessionLine client={client} model={model} />;
   const agent = session?.agent || text.agent;
+  const first = shown.sources[0]?.stream ?? 0;
+  const filming = shown.sources.some(({ surface }) => surface === 'camera');
+  const what = canShare() ? 'screen' : 'camera';
   const left = Math.max(1, Math.ceil((model.consent.untilMs - now) / 60_000));
   return (
     <section class="stage" aria-label={text.sharing}>
       <div class="bar">
         <span class="live" aria-hidden="true" />
         <p class="what">
-          <strong>{text.canSee(agent, text[shown.surface])}</strong>
+          <strong>{text.canSee(agent, shown.sources.map(({ surface }) => text[surface]).join(text.and))}</strong>
           <span class="time">
             <span class="hidden">{text.since} </span>
             <time>{clock(now - shown.sinceMs)}</time> · {text.left(left)}
@@ -44,13 +49,36 @@ export function Stage({ client, model }: Props) {
           <span class="chip">{session.path === 'direct' ? text.direct : text.relay}</span>
         )}
         <PathState model={model} session={session} />
+        {shown.level !== 'video' && (
+          <span class="chip wait" role="status" title={text.levelWhy}>
+            {shown.level === 'stills' ? text.levelStills : text.levelNone}
+          </span>
+        )}
       </div>
-      <Mirror client={client} model={model} />
+      <div class={shown.sources.length > 1 ? 'mirrors many' : 'mirrors'}>
+        {shown.sources.map(({ stream, surface }) => (
+          <Mirror key={stream} client={client} model={model} stream={stream} surface={surface} />
+        ))}
+      </div>
       <div class="actions">
-        <button type="button" onClick={() => client.sharing.picture.replace()}>
-          <SwapIcon />
-          {text.showElse}
-        </button>
+        {shown.sources.length === 1 && (
+          <button type="button" onClick={() => client.sharing.picture.replace(first, what)}>
+            <SwapIcon />
+            {text.showElse}
+          </button>
+        )}
+        {canShare() && shown.sources.length < MAX_STREAMS && (
+          <button type="button" onClick={() => client.sharing.picture.add('screen')}>
+            <PlusIcon />
+            {text.addScreen}
+          </button>
+        )}
+        {canFilm() && shown.sources.length < MAX_STREAMS && !filming && (
+          <button type="button" onClick={() => client.sharing.picture.add('camera')}>
+            <CameraIcon />
+            {text.addCamera}
+          </button>
+        )}
         <button type="button" class="quiet" onClick={() => client.sharing.disconnect()}>
           {text.disconnect}
         </button>
@@ -84,16 +112,23 @@ function PathState({ model, session }: { model: Model; session: Session | null }
   );
 }
 
-/** A small copy of each frame that is handed to the encoder. */
-function Mirror({ client, model }: Props) {
+interface MirrorProps extends Props {
+  readonly stream: number;
+  readonly surface: Surface;
+}
+
+/** A small copy of each frame of a source that is handed to the encoder. */
+function Mirror({ client, model, stream, surface }: MirrorProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { picture } = client.sharing;
-  const everyMs = model.shown?.surface === 'monitor' ? MIRROR_EVERY_MONITOR_MS : MIRROR_EVERY_MS;
+  const { text } = model;
+  const several = (model.shown?.sources.length ?? 0) > 1;
+  const everyMs = surface === 'monitor' ? MIRROR_EVERY_MONITOR_MS : MIRROR_EVERY_MS;
   useEffect(() => {
     const context = canvas.current?.getContext('2d', { alpha: false });
     if (!context) return;
     let drawnMs = 0;
-    picture.mirror = (frame) => {
+    picture.mirrors.set(stream, (frame) => {
       const now = performance.now();
       if (document.visibilityState === 'hidden' || now - drawnMs < everyMs) return;
       drawnMs = now;
@@ -105,7 +140,8 @@ function Mirror({ client, model }: Props) {
         target.height = height;
       }
       context.drawImage(frame, 0, 0, target.width, target.height);
-    };
+    });
+    picture.redraw();
     const onVisible = () => {
       drawnMs = 0;
       if (document.visibilityState === 'visible') picture.redraw();
@@ -113,14 +149,27 @@ function Mirror({ client, model }: Props) {
     document.addEventListener('visibilitychange', onVisible);
     return () => {
       document.removeEventListener('visibilitychange', onVisible);
-      picture.mirror = null;
+      picture.mirrors.delete(stream);
     };
-  }, [picture, everyMs]);
+  }, [picture, stream, everyMs]);
   const broken = model.session?.phase === 'reconnecting';
   return (
     <figure class={broken ? 'mirror broken' : 'mirror'}>
-      <canvas ref={canvas} width={MIRROR_WIDTH} height={270} role="img" aria-label={model.text.mirror} />
-      <figcaption>{broken ? model.text.pathBrokenWhy : model.text.mirror}</figcaption>
+      <canvas
+        ref={canvas}
+        width={MIRROR_WIDTH}
+        height={270}
+        role="img"
+        aria-label={several ? `${text.mirror} (${text[surface]})` : text.mirror}
+      />
+      <figcaption>
+        {broken ? text.pathBrokenWhy : several ? text[surface] : text.mirror}
+        {several && (
+          <button type="button" class="small quiet" onClick={() => picture.remove(stream)}>
+            {text.removeSource(text[surface])}
+          </button>
+        )}
+      </figcaption>
     </figure>
   );
 }

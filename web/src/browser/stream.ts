@@ -1,0 +1,336 @@
+// One source that is shown: its pictures are captured, the latest is encoded when nothing holds it back, and handed
+// to the flow. A frame passes the consent's gate when it is captured, before it is encoded and before its bytes are
+// sent; frames are dropped only before the encoder, and what has not changed is not encoded.
+
+import * as ladder from '../core/ladder.ts';
+import {
+  FRAME_KIND,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_PIXELS,
+  MAX_FRAME_SIDE,
+  type ScreenConfig,
+} from '../core/protocol.gen.ts';
+import { type Capture, capture } from './capture.ts';
+import { Differ } from './differ.ts';
+import { type Encoded, Encoder, needsEven } from './encoder.ts';
+import type { Flow } from './flow.ts';
+import type { Surface } from './picker.ts';
+import { type Picture, sizeOf } from './picture.ts';
+
+export interface StreamEvents {
+  /** whether the customer's consent is in force now */
+  allowed(): boolean;
+  /** whether the path takes a picture now, apart from what the flow says; 'stills': whole images only */
+  level(): 'video' | 'stills' | 'wait';
+  /** tells the agent's end what the frames are that follow; false when that could not be sent */
+  configured(config: ScreenConfig): boolean;
+  /** a frame was handed to the encoder: what the other side is about to see */
+  shown(picture: Picture): void;
+  /** a frame was sent */
+  sent(frame: number): void;
+  /** the picture can't go on */
+  failed(): void;
+}
+
+const RETRY_MS = 500; // after a skip, if neither an ack nor a new picture comes
+const TINY_BYTES = 400; // a delta frame of a picture that stands still
+const STILL_AFTER = 8; // tiny frames in a row: from now on pictures are compared before they are encoded
+const SETTLE_MS = 120; // after the last picture of a movement: it is encoded again, and becomes sharp
+const SETTLE_MAX = 10;
+const STILL = 'image/jpeg'; // for single pictures on a bad path
+
+export class Stream {
+  readonly number: number;
+  readonly #flow: Flow;
+  readonly #events: StreamEvents;
+  readonly #encoder: Encoder;
+  readonly #differ = new Differ();
+  #track: MediaStreamTrack | null = null;
+  #capture: Capture | null = null;
+  #surface: Surface = 'unknown';
+  #latest: Picture | null = null;
+  #captureMs = 0;
+  #next: Picture | null = null; // came while the one before is compared
+  #comparing = false;
+  #dirty = false; // the latest picture is not encoded yet
+  #needKey = true;
+  #paused = false;
+  #stopped = false;
+  #decodable: readonly string[] | null = null;
+  #ladder: ladder.Ladder | null = null; // once a picture and the viewer's codecs are known
+  #fullColour = false;
+  #checked = ''; // the ladder's codec that this browser encodes
+  #config = ''; // of the last screen.config
+  #codec = ''; // that the encoder has
+  #width = 0;
+  #height = 0;
+  #bitrate = 0;
+  #frame = 0;
+  #tiny = 0;
+  #settles = 0;
+  #fps = 30;
+  #notBeforeMs = 0; // whole images know no bit rate: their number is limited instead
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #settle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(number: number, flow: Flow, events: StreamEvents) {
+    this.number = number;
+    this.#flow = flow;
+    this.#events = events;
+    this.#encoder = new Encoder({
+      output: (encoded) => this.#output(encoded),
+      failed: () => this.#broken(),
+      ready: () => this.pump(),
+    });
+  }
+
+  /** Shows this track from now on, instead of the one before. */
+  show(track: MediaStreamTrack, surface: Surface): void {
+    this.#track?.stop();
+    this.#capture?.stop();
+    this.#track = track;
+    this.#surface = surface;
+    this.#needKey = true;
+    this.#drop(); // of the source before: it must not go out any more
+    this.#restart(); // with what waits in the encoder
+    this.#capture = capture(track, {
+      picture: (picture) => this.#arrived(picture),
+      failed: () => this.#events.failed(),
+    });
+    this.#fps = 30;
+  }
+
+  /** Takes what the agent's viewer can decode; encoding starts with the best that this browser can encode. */
+  codecs(decodable: readonly string[]): void {
+    if (decodable.join() !== this.#decodable?.join()) {
+      this.#decodable = decodable;
+      this.#ladder = null;
+    }
+    this.keyframe(); // it may be another viewer of the same kind
+  }
+
+  keyframe(): void {
+    this.#needKey = true;
+    this.#dirty = this.#latest !== null;
+    this.pump();
+  }
+
+  /** No viewer is there to see it. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    if (!paused) this.keyframe();
+  }
+
+  /** Shows the latest picture in the mirror again. */
+  redraw(): void {
+    if (this.#latest !== null && !this.#dirty) this.#events.shown(this.#latest);
+  }
+
+  /** Stops the track first, then the encoder. Nothing of it leaves this page afterwards. */
+  stop(): void {
+    this.#stopped = true;
+    this.#track?.stop();
+    this.#capture?.stop();
+    this.#track = null;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#settle);
+    this.#drop();
+    this.#encoder.close();
+  }
+
+  /** Encodes the latest picture if there is a new one and nothing holds it back. */
+  pump(): void {
+    const picture = this.#latest;
+    if (picture === null || !this.#dirty || this.#stopped || this.#paused || !this.#chosen()) return;
+    if (!this.#flow.flowing) return; // the path is silent: the track is kept, nothing is encoded
+    if (!this.#events.allowed()) return; //guard:T22
+    const now = Date.now();
+    const level = this.#events.level();
+    if (level === 'wait' || now < this.#notBeforeMs || this.#flow.skips(this.number, this.#encoder.queue, now)) {
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.pump();
+      }, RETRY_MS);
+      return;
+    }
+    if (!this.#configure(picture, level === 'stills' ? STILL : this.#checked)) return;
+    const key = this.#needKey;
+    this.#needKey = false;
+    this.#dirty = false;
+    this.#events.shown(picture);
+    this.#encoder.encode(picture, key, this.#captureMs);
+  }
+
+  /** A picture of the source. */
+  #arrived(picture: Picture): void {
+    if (this.#stopped || !this.#events.allowed()) {
+      picture.close(); //guard:T22
+      return;
+    }
+    if (this.#comparing) {
+      this.#next?.close();
+      this.#next = picture;
+    } else if (this.#tiny >= STILL_AFTER && this.#surface !== 'browser' && 'copyTo' in picture) {
+      void this.#compare(picture);
+    } else this.#take(picture);
+  }
+
+  /** Takes a picture only if it differs from the one before. */
+  async #compare(picture: VideoFrame): Promise<void> {
+    this.#comparing = true;
+    const captureMs = Date.now();
+    const same = await this.#differ.same(picture);
+    this.#comparing = false;
+    if (same || this.#stopped) picture.close();
+    else this.#take(picture, captureMs);
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) this.#arrived(next);
+  }
+
+  #take(picture: Picture, captureMs = Date.now()): void {
+    if (this.#latest === null) this.#fullColour = hasFullColour(picture);
+    this.#latest?.close();
+    this.#latest = picture;
+    this.#captureMs = captureMs;
+    this.#dirty = true;
+    this.#settles = 0;
+    clearTimeout(this.#settle);
+    this.pump();
+  }
+
+  /** Whether it is known what to encode with. Finds out where it is not, and pumps then. */
+  #chosen(): boolean {
+    if (this.#decodable === null) return false;
+    this.#ladder ??= ladder.start(this.#decodable, this.#fullColour);
+    const codec = ladder.codec(this.#ladder);
+    if (codec !== '' && codec === this.#checked) return true;
+    if (codec === '') {
+      this.#events.failed(); // the other end can show nothing that this one can make
+      return false;
+    }
+    void Encoder.supports(codec).then((supported) => {
+      if (this.#stopped || this.#ladder === null || ladder.codec(this.#ladder) !== codec) return;
+      if (supported) this.#checked = codec;
+      else this.#ladder = ladder.failed(this.#ladder);
+      this.pump();
+    });
+    return false;
+  }
+
+  #configure(picture: Picture, codec: string): boolean {
+    const [width, height] = limit(...sizeOf(picture), needsEven(codec));
+    if (width === 0 || height === 0) return false;
+    if (codec !== this.#codec) this.#restart();
+    const sized = width !== this.#width || height !== this.#height;
+    const { bitrate } = this.#flow;
+    const steered = Math.abs(bitrate - this.#bitrate) > 0.15 * this.#bitrate;
+    if (sized || steered || !this.#encoder.ready) {
+      if (sized || !this.#encoder.ready) this.#needKey = true;
+      this.#codec = codec;
+      this.#width = width;
+      this.#height = height;
+      this.#bitrate = bitrate;
+      if (!this.#encoder.configure(codec, width, height, bitrate)) return false;
+    }
+    const stream = this.number === 0 ? {} : { stream: this.number };
+    const config: ScreenConfig = { type: 'screen.config', ...stream, codec, width, height, surface: this.#surface };
+    const text = JSON.stringify(config);
+    if (text !== this.#config) {
+      if (!this.#events.configured(config)) return false;
+      this.#config = text;
+      this.#needKey = true;
+    }
+    return true;
+  }
+
+  #output(encoded: Encoded): void {
+    if (this.#stopped || !this.#events.allowed()) return; //guard:T22
+    if (encoded.data.length > MAX_FRAME_BYTES) {
+      this.#broken();
+      return;
+    }
+    const image = this.#codec.startsWith('image/');
+    if (image) this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
+    const frame = this.#frame;
+    this.#frame = (this.#frame + 1) >>> 0;
+    const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
+    const captureMs = encoded.captureMs >>> 0;
+    if (this.#flow.send({ kind, stream: this.number, frame, captureMs, data: encoded.data })) {
+      this.#events.sent(frame);
+    } else {
+      this.#needKey = true; // the chain starts anew
+    }
+    if (!image) this.#rest(encoded);
+    if (!encoded.key) this.#steer(encoded.tookMs);
+  }
+
+  /** Encodes the last picture of a movement again until the encoder has nothing to add. */
+  #rest(encoded: Encoded): void {
+    this.#tiny = !encoded.key && encoded.data.length < TINY_BYTES ? this.#tiny + 1 : 0;
+    if (this.#tiny === 0) this.#differ.forget();
+    clearTimeout(this.#settle);
+    if (this.#tiny > 1 || this.#settles >= SETTLE_MAX) return;
+    this.#settle = setTimeout(() => {
+      if (this.#latest === null || this.#dirty) return;
+      this.#settles++;
+      this.#dirty = true;
+      this.pump();
+    }, SETTLE_MS);
+  }
+
+  #steer(tookMs: number): void {
+    if (this.#ladder === null || this.#codec !== ladder.codec(this.#ladder)) return; // of the codec before
+    const before = this.#ladder.at;
+    this.#ladder = ladder.steer(ladder.encoded(this.#ladder, tookMs), Date.now());
+    if (this.#ladder.at !== before) this.keyframe();
+    const fps = Math.round(1000 / ladder.intervalMs(this.#ladder));
+    if (fps === this.#fps) return;
+    this.#fps = fps;
+    this.#capture?.rate(fps);
+  }
+
+  /** The codec in use can't go on. */
+  #broken(): void {
+    if (this.#stopped || this.#ladder === null) return;
+    if (this.#codec === STILL && this.#checked !== STILL) {
+      this.#restart(); // an image on the way down; the next one may do
+      return;
+    }
+    this.#ladder = ladder.failed(this.#ladder);
+    this.#restart();
+    this.keyframe();
+  }
+
+  #restart(): void {
+    this.#encoder.reset();
+    this.#codec = '';
+    this.#tiny = 0;
+    this.#differ.forget();
+  }
+
+  #drop(): void {
+    this.#latest?.close();
+    this.#latest = null;
+    this.#next?.close();
+    this.#next = null;
+    this.#dirty = false;
+  }
+}
+
+/** Whether each pixel has a colour of its own; captured frames of Chromium are I420 or NV12. */
+function hasFullColour(picture: Picture): boolean {
+  return 'format' in picture && picture.format !== null && /^(RGB|BGR|I444)/.test(picture.format);
+}
+
+/** The size that is sent: the source's own, scaled down only above the protocol's limits. */
+function limit(width: number, height: number, even: boolean): [number, number] {
+  const scale = Math.min(
+    1,
+    MAX_FRAME_SIDE / width,
+    MAX_FRAME_SIDE / height,
+    Math.sqrt(MAX_FRAME_PIXELS / (width * height)),
+  );
+  const mask = even ? ~1 : ~0;
+  return [Math.floor(width * scale) & mask, Math.floor(height * scale) & mask];
+}
