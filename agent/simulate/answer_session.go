@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/internal/pattern"
+	"github.com/lookalong/lookalong/internal/peersession"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
@@ -128,7 +129,7 @@ func (a *answerer) startPeer(d *desk, m protocol.SessionState) {
 	var p *peer.Peer
 	p, err := peer.New(peer.Config{
 		Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
-		Signaler: signaler{a.client, m.Session}, Log: a.r.o.Log,
+		Signaler: peersession.Signaler{To: a.client, ID: m.Session}, Log: a.r.o.Log,
 		OnState: func(st peer.State, reason string) {
 			if st == peer.Connected {
 				_ = p.SendControl(protocol.ScreenCodecs{Decodable: []string{"image/png", "image/jpeg"}}) // lost with the session

@@ -163,7 +163,7 @@ func (c *customer) live() {
 		}
 	}
 	if c.sess != nil {
-		c.sess.close("left")
+		c.sess.Close("left")
 	}
 	<-ended
 	c.work.Wait()

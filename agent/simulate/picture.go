@@ -70,20 +70,20 @@ func (c *customer) decided(state consent.State, cause string, event consent.Even
 		c.drawn.view.Surface = "pattern"
 	}
 	c.tellView()
-	if state == consent.Off && c.sess != nil && c.sess.asked() && c.sess.picture && event != consent.EvDeny {
+	if state == consent.Off && c.sess != nil && c.sess.asked() && c.sess.Picture && event != consent.EvDeny {
 		c.in(dDecline, 0)
 	}
-	if state == consent.Off && c.sess != nil && c.sess.by == "customer" && c.sess.picture && c.sess.peer == nil {
+	if state == consent.Off && c.sess != nil && c.sess.By == "customer" && c.sess.Picture && c.sess.Peer == nil {
 		c.hangUp("stopped") // it was asked for the picture alone
 	}
 }
 
 // tellView tells the agent what was decided last, through the server; again after a reconnect.
 func (c *customer) tellView() {
-	if c.sess == nil || c.sess.id == "" || c.drawn.view.State == "" {
+	if c.sess == nil || c.sess.ID == "" || c.drawn.view.State == "" {
 		return
 	}
-	c.drawn.view.Session = c.sess.id
+	c.drawn.view.Session = c.sess.ID
 	_ = c.client.Notify(c.drawn.view)
 }
 
@@ -112,21 +112,21 @@ func (c *customer) capture() consent.Event {
 func (c *customer) stopPicture(event consent.Event) {
 	c.drawn.pattern = nil
 	c.cancel(dPicture)
-	if c.sess == nil || c.sess.peer == nil || event == consent.EvEnded {
+	if c.sess == nil || c.sess.Peer == nil || event == consent.EvEnded {
 		return
 	}
 	cause := "stopped"
 	if event == consent.EvFailed {
 		cause = "failed"
 	}
-	_ = c.sess.peer.SendControl(protocol.ScreenStopped{Cause: cause}) // while the path is down the consent's state tells it
+	_ = c.sess.Peer.SendControl(protocol.ScreenStopped{Cause: cause}) // while the path is down the consent's state tells it
 }
 
 func (c *customer) onControl(msg any, at time.Time) {
 	s, d := c.sess, &c.drawn
 	switch m := msg.(type) {
 	case protocol.ScreenCodecs:
-		s.codecs = append([]string{}, m.Decodable...)
+		s.Codecs = append([]string{}, m.Decodable...)
 	case protocol.ScreenFeedback:
 		if m.DecodedMs == 0 {
 			for _, f := range d.unacked {
@@ -142,7 +142,7 @@ func (c *customer) onControl(msg any, at time.Time) {
 		if i < 0 {
 			return
 		}
-		age := time.Duration(m.DecodedMs-d.painted[i].captureMs)*time.Millisecond + s.stats.ClockOffset
+		age := time.Duration(m.DecodedMs-d.painted[i].captureMs)*time.Millisecond + s.Stats.ClockOffset
 		d.painted = d.painted[i+1:]
 		c.r.tally.count(func(n *Counts) { n.PicturesShown++ })
 		c.r.tally.took(tPictureAge, age)
@@ -153,7 +153,7 @@ func (c *customer) onControl(msg any, at time.Time) {
 	case protocol.ScreenKeyframe:
 		d.forget() // every picture is whole; the next one comes at once
 	case protocol.ScreenPause:
-		s.paused = m.Paused
+		s.Paused = m.Paused
 	}
 }
 
@@ -167,20 +167,20 @@ func (c *customer) draw(now time.Time) {
 	interval := time.Second / time.Duration(c.r.o.FPS)
 	c.in(dPicture, interval)
 	c.step(consent.EvTick)
-	if s == nil || s.peer == nil || s.state != peer.Connected || s.paused || s.codecs == nil || d.pattern == nil {
+	if s == nil || s.Peer == nil || s.PeerState != peer.Connected || s.Paused || s.Codecs == nil || d.pattern == nil {
 		return
 	}
 	if !c.look.Allows(now.UnixMilli()) { //guard:T22
 		return
 	}
-	codec := c.codec(s.codecs)
+	codec := c.codec(s.Codecs)
 	if codec == "" {
 		c.r.tally.failed("no common image format")
 		c.step(consent.EvFailed)
 		return
 	}
-	inFlight := 1 + int((s.stats.RTT+interval*12/10+interval-1)/interval)
-	if len(d.unacked) >= inFlight || s.peer.ScreenBuffered() > maxBuffered {
+	inFlight := 1 + int((s.Stats.RTT+interval*12/10+interval-1)/interval)
+	if len(d.unacked) >= inFlight || s.Peer.ScreenBuffered() > maxBuffered {
 		c.r.tally.count(func(n *Counts) { n.PicturesSkipped++ })
 		return
 	}
@@ -195,12 +195,12 @@ func (c *customer) draw(now time.Time) {
 	d.frame++
 	config := protocol.ScreenConfig{Codec: codec, Width: c.r.o.Width, Height: c.r.o.Height, Surface: "pattern"}
 	if config != d.config {
-		if s.peer.SendControl(config) != nil {
+		if s.Peer.SendControl(config) != nil {
 			return
 		}
 		d.config = config
 	}
-	if s.peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: uint32(at), Data: data}) != nil {
+	if s.Peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: uint32(at), Data: data}) != nil {
 		c.r.tally.count(func(n *Counts) { n.PicturesSkipped++ })
 		return
 	}

@@ -4,61 +4,27 @@ package simulate
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/lookalong/lookalong/internal/consent"
+	"github.com/lookalong/lookalong/internal/peersession"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
 )
 
 const (
-	maxEarly     = 64              // session messages before there is a peer
 	answersAfter = 2 * time.Second // a person reads the question first; never less than the consent's second
 	directEvery  = 2 * time.Second // in a load run
 )
 
 // session is the live peer session of a customer.
 type session struct {
-	id        protocol.SessionID // "" until the server has named it
-	by        string
-	picture   bool
-	answered  bool // the agent's request has this customer's yes
-	peer      *peer.Peer
-	state     peer.State
-	stats     peer.Stats
-	codecs    []string
-	paused    bool
-	early     []any
+	peersession.Session
 	connected bool // once
 }
 
-func (s *session) asked() bool { return s != nil && s.by == "agent" && s.id != "" && !s.answered }
-
-func (s *session) close(reason string) {
-	if s.peer != nil {
-		s.peer.Close(reason)
-	}
-}
-
-// signaler sends the messages of a customer's peer; what a lost connection swallows, the next ICE restart repeats.
-type signaler struct {
-	to *client.Client
-	id protocol.SessionID
-}
-
-func (s signaler) SendOffer(sdp string) {
-	_ = s.to.Notify(protocol.SessionOffer{Session: s.id, SDP: sdp})
-}
-func (s signaler) SendAnswer(sdp string) {
-	_ = s.to.Notify(protocol.SessionAnswer{Session: s.id, SDP: sdp})
-}
-func (s signaler) SendRestart() { _ = s.to.Notify(protocol.SessionRestart{Session: s.id}) }
-func (s signaler) SendCandidate(m protocol.SessionCandidate) {
-	m.Session = s.id
-	_ = s.to.Notify(m)
-}
+func (s *session) asked() bool { return s != nil && s.Asked() }
 
 // claimed is when an agent takes the conversation. In a load run every second customer begins by itself, the others
 // wait for the answering agent to ask.
@@ -88,17 +54,17 @@ func (c *customer) connect(picture bool) {
 		}
 		return
 	}
-	s := &session{by: "customer", picture: picture}
+	s := &session{Session: peersession.Session{By: "customer", Picture: picture}}
 	c.sess = s
 	c.client.Ask(protocol.SessionRequest{Conversation: c.conv.Conversation, Picture: picture}, func(reply any, err error) {
 		c.post(func() {
 			st, ok := reply.(protocol.SessionState)
 			switch {
-			case c.sess == s && s.by == "agent": // the agent's request was first, and is accepted
+			case c.sess == s && s.By == "agent": // the agent's request was first, and is accepted
 			case c.sess != s && ok: // stopped meanwhile
 				c.client.Ask(protocol.SessionEnd{Session: st.Session, Reason: "stopped"}, func(any, error) {})
 			case c.sess == s && ok:
-				s.id = st.Session
+				s.ID = st.Session
 				c.tellView()
 				c.onSession(st)
 			case c.sess == s:
@@ -118,28 +84,15 @@ func (c *customer) onSessionMessage(msg any) {
 	case protocol.SessionCandidate:
 		c.toPeer(m.Session, m)
 	case protocol.ConsentAsk:
-		if c.sess != nil && c.sess.id == m.Session {
+		if c.sess != nil && c.sess.ID == m.Session {
 			c.question()
 		}
 	}
 }
 
 func (c *customer) toPeer(id protocol.SessionID, msg any) {
-	s := c.sess
-	switch m := msg.(type) {
-	case protocol.SessionOffer:
-		if s != nil && s.id == id && s.peer != nil {
-			s.peer.Offer(m.SDP)
-			return
-		}
-	case protocol.SessionCandidate:
-		if s != nil && s.id == id && s.peer != nil {
-			s.peer.Candidate(m)
-			return
-		}
-	}
-	if s != nil && s.id == id && len(s.early) < maxEarly {
-		s.early = append(s.early, msg)
+	if c.sess != nil {
+		c.sess.Deliver(id, msg)
 	}
 }
 
@@ -147,37 +100,29 @@ func (c *customer) onSession(m protocol.SessionState) {
 	if m.Conversation != c.conv.Conversation {
 		return
 	}
-	switch s := c.sess; {
-	case m.State == "ended":
-		if s != nil && s.id == m.Session {
-			s.close(m.Reason)
-			c.ended()
-		}
-		return
-	case m.State == "requested" && m.By == "agent" && s == nil:
-		c.sess = &session{id: m.Session, by: m.By, picture: m.Picture}
+	var live *peersession.Session
+	if c.sess != nil {
+		live = &c.sess.Session
+	}
+	switch live.Next(m) {
+	case peersession.Request:
+		c.sess = &session{Session: peersession.Session{ID: m.Session, By: m.By, Picture: m.Picture}}
 		c.question()
-		return
-	case m.State == "requested" && m.By == "agent" && s.id == "": // both asked at once: the own wish is the yes
-		s.id, s.by, s.picture = m.Session, m.By, m.Picture
+	case peersession.Cross: // the own wish is the yes
+		live.Adopt(m)
 		c.accept()
 		c.tellView()
-		return
-	case s == nil || s.id != m.Session || m.State == "requested" || s.asked(): // only the own yes connects //guard:T22
-		return
-	case !m.Bound:
-		if s.peer != nil {
-			s.close("left")
-			c.ended()
-		}
-		return
-	case s.peer != nil:
-		if m.ICEServers != nil {
-			s.peer.UpdateICE(m.ICEServers)
-		}
-		return
+	case peersession.Connect:
+		c.startPeer(m)
+	case peersession.Update:
+		live.Update(m)
+	case peersession.Left:
+		live.Close("left")
+		c.ended()
+	case peersession.End:
+		live.Close(m.Reason)
+		c.ended()
 	}
-	c.startPeer(m)
 }
 
 // question is what the agent asks; the simulated person answers after a while.
@@ -186,7 +131,7 @@ func (c *customer) question() {
 	if !c.r.o.Load {
 		wait = max(wait, c.human(answersAfter))
 	}
-	if c.sess.id != "" && c.sess.picture && c.sess.asked() || c.sess.answered || c.sess.by == "customer" {
+	if c.sess.ID != "" && c.sess.Picture && c.sess.asked() || c.sess.Answered || c.sess.By == "customer" {
 		c.step(consent.EvAsk)
 		if c.look.State == consent.Asked && c.r.o.Share && !c.quiet {
 			c.in(dAllow, wait)
@@ -206,7 +151,7 @@ func (c *customer) question() {
 
 // sayYes answers the agent's question.
 func (c *customer) sayYes() {
-	if c.sess.asked() && !c.sess.picture {
+	if c.sess.asked() && !c.sess.Picture {
 		c.accept()
 	} else {
 		c.step(consent.EvAllow)
@@ -215,8 +160,8 @@ func (c *customer) sayYes() {
 
 func (c *customer) accept() {
 	s := c.sess
-	s.answered = true
-	c.client.Ask(protocol.SessionAccept{Session: s.id}, func(reply any, err error) {
+	s.Answered = true
+	c.client.Ask(protocol.SessionAccept{Session: s.ID}, func(reply any, err error) {
 		c.post(func() {
 			if st, ok := reply.(protocol.SessionState); ok {
 				c.onSession(st)
@@ -232,7 +177,7 @@ func (c *customer) accept() {
 func (c *customer) sayNo() {
 	c.step(consent.EvDeny)
 	if c.sess.asked() {
-		c.client.Ask(protocol.SessionDecline{Session: c.sess.id}, func(any, error) {}) // the state tells
+		c.client.Ask(protocol.SessionDecline{Session: c.sess.ID}, func(any, error) {}) // the state tells
 		c.sess = nil
 	}
 }
@@ -240,12 +185,12 @@ func (c *customer) sayNo() {
 // rejoin binds the live session to the new connection.
 func (c *customer) rejoin() {
 	s := c.sess
-	if s.id == "" || s.peer == nil {
-		s.close("lost")
+	if s.ID == "" || s.Peer == nil {
+		s.Close("lost")
 		c.ended()
 		return
 	}
-	c.client.Ask(protocol.SessionRejoin{Session: s.id}, func(reply any, err error) {
+	c.client.Ask(protocol.SessionRejoin{Session: s.ID}, func(reply any, err error) {
 		c.post(func() {
 			if c.sess != s || errors.Is(err, client.ErrOffline) {
 				return // the next connection tries again
@@ -256,7 +201,7 @@ func (c *customer) rejoin() {
 				return
 			}
 			_, _ = c.refused(err)
-			s.close("lost") // the server does not know it any more
+			s.Close("lost") // the server does not know it any more
 			c.ended()
 		})
 	})
@@ -274,10 +219,7 @@ func (c *customer) hangUp(reason string) {
 	if c.sess == nil {
 		return
 	}
-	if c.sess.id != "" {
-		c.client.Ask(protocol.SessionEnd{Session: c.sess.id, Reason: reason}, func(any, error) {}) // perhaps it ended there already
-	}
-	c.sess.close(reason)
+	c.sess.End(c.client, reason)
 	c.ended()
 }
 
@@ -290,31 +232,24 @@ func (c *customer) startPeer(m protocol.SessionState) {
 			}
 		})
 	}
-	p, err := peer.New(peer.Config{
-		Role: peer.Answerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
-		Signaler: signaler{c.client, m.Session}, Log: c.r.o.Log,
-		OnState:   func(st peer.State, reason string) { post(func() { c.onPeer(st, reason) }) },
-		OnControl: func(msg any) { at := time.Now(); post(func() { c.onControl(msg, at) }) },
-		OnDirect:  func(msg any) { at := time.Now(); post(func() { c.onDirect(msg, at) }) },
-		OnStats:   func(st peer.Stats) { post(func() { s.stats = st }) },
-	})
+	cfg := peersession.Config(m, c.client)
+	cfg.Log = c.r.o.Log
+	cfg.OnState = func(st peer.State, reason string) { post(func() { c.onPeer(st, reason) }) }
+	cfg.OnControl = func(msg any) { at := time.Now(); post(func() { c.onControl(msg, at) }) }
+	cfg.OnDirect = func(msg any) { at := time.Now(); post(func() { c.onDirect(msg, at) }) }
+	cfg.OnStats = func(st peer.Stats) { post(func() { s.Stats = st }) }
+	p, err := s.Start(cfg)
 	if err != nil {
 		c.r.tally.failed("peer")
 		c.hangUp("failed")
 		return
 	}
-	s.peer = p
 	c.work.Go(func() { _ = p.Run(c.ctx) }) // onPeer hears that it could not start
-	early := s.early
-	s.early = nil
-	for _, e := range early {
-		c.toPeer(s.id, e)
-	}
 }
 
 func (c *customer) onPeer(st peer.State, reason string) {
 	s := c.sess
-	s.state = st
+	s.PeerState = st
 	switch st {
 	case peer.Connected:
 		c.drawn.forget()
@@ -329,9 +264,6 @@ func (c *customer) onPeer(st peer.State, reason string) {
 		if reason == "failed" || reason == "lost" {
 			c.r.tally.failed("peer " + reason)
 		}
-		if !slices.Contains([]string{"stopped", "refused", "left", "failed", "lost", "agent_ended", "not_possible"}, reason) {
-			reason = "failed"
-		}
 		c.hangUp(reason)
 	}
 }
@@ -339,11 +271,11 @@ func (c *customer) onPeer(st peer.State, reason string) {
 // sayDirect says something that the server can't read.
 func (c *customer) sayDirect() {
 	s := c.sess
-	if s == nil || s.peer == nil || !s.connected {
+	if s == nil || s.Peer == nil || !s.connected {
 		return
 	}
 	id := client.NewID()
-	if s.peer.SendDirect(protocol.DirectMessage{ID: id, Text: c.story.direct, At: time.Now().UTC()}) == nil {
+	if s.Peer.SendDirect(protocol.DirectMessage{ID: id, Text: c.story.direct, At: time.Now().UTC()}) == nil {
 		c.direct[id] = time.Now()
 		c.r.tally.count(func(n *Counts) { n.DirectSent++ })
 	}
@@ -357,7 +289,7 @@ func (c *customer) sayDirect() {
 func (c *customer) onDirect(msg any, at time.Time) {
 	switch m := msg.(type) {
 	case protocol.DirectMessage:
-		_ = c.sess.peer.SendDirect(protocol.DirectAck{ID: m.ID}) // lost with the path; the agent sees it unconfirmed
+		_ = c.sess.Peer.SendDirect(protocol.DirectAck{ID: m.ID}) // lost with the path; the agent sees it unconfirmed
 		c.r.tally.count(func(n *Counts) { n.DirectReceived++ })
 		c.owe()
 	case protocol.DirectAck:

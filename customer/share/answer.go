@@ -12,13 +12,11 @@ import (
 )
 
 // asked reports whether an agent's request waits for the customer's answer.
-func (s *session) asked() bool {
-	return s != nil && s.state == "requested" && s.by == "agent" && !s.answered
-}
+func (s *session) asked() bool { return s != nil && s.Asked() }
 
 // answer answers an agent's request.
 func (a *app) answer() {
-	if a.sess.picture {
+	if a.sess.Picture {
 		a.step(consent.EvAsk) // the consent decides; accept and decline follow from it
 		return
 	}
@@ -27,7 +25,7 @@ func (a *app) answer() {
 			a.decline()
 			return
 		}
-		a.out.say(Output{Event: "asked", Session: string(a.sess.id), Name: a.sess.agent, State: "direct"},
+		a.out.say(Output{Event: "asked", Session: string(a.sess.ID), Name: a.sess.agent, State: "direct"},
 			fmt.Sprintf("Agent “%s” asks for a direct connection for messages that the server can't see. Your computers will see each other's network address. Answer /allow or /deny.", a.sess.agent))
 		if !a.out.s.CanPrompt {
 			a.decline()
@@ -50,7 +48,7 @@ func (a *app) muted(now time.Time) bool {
 // crossed takes an agent's request that the server had before ours, which it refuses then. The customer's own wish
 // to be seen is the yes to it.
 func (a *app) crossed(m protocol.SessionState) {
-	a.sess.id, a.sess.by, a.sess.picture = m.Session, m.By, m.Picture
+	a.sess.Adopt(m)
 	a.noteSession(m)
 	a.say(m.State, "", "")
 	a.accept()
@@ -58,8 +56,8 @@ func (a *app) crossed(m protocol.SessionState) {
 }
 
 func (a *app) accept() {
-	id := a.sess.id
-	a.sess.answered = true
+	id := a.sess.ID
+	a.sess.Answered = true
 	a.client.Ask(protocol.SessionAccept{Session: id}, func(reply any, err error) {
 		a.box.post(func(a *app) { a.onSessionReply(id, reply, err) })
 	})
@@ -67,6 +65,6 @@ func (a *app) accept() {
 
 // decline says no to the agent's request. The server tells the agent; here the session is over at once.
 func (a *app) decline() {
-	a.client.Ask(protocol.SessionDecline{Session: a.sess.id}, func(any, error) {}) // the state tells
+	a.client.Ask(protocol.SessionDecline{Session: a.sess.ID}, func(any, error) {}) // the state tells
 	a.sess = nil
 }

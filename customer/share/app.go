@@ -181,8 +181,8 @@ func (a *app) goodbye() {
 	if a.sess == nil {
 		return
 	}
-	id := a.sess.id
-	a.sess.close("left")
+	id := a.sess.ID
+	a.sess.Close("left")
 	a.sess = nil
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

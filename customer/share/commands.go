@@ -41,7 +41,7 @@ func (a *app) command(word, text string) {
 		a.wanted = false
 		a.step(consent.EvStop)
 	case "allow":
-		if a.sess.asked() && !a.sess.picture {
+		if a.sess.asked() && !a.sess.Picture {
 			a.accept()
 		} else {
 			a.step(consent.EvAllow)
@@ -49,7 +49,7 @@ func (a *app) command(word, text string) {
 		}
 	case "deny":
 		a.wanted = false
-		if a.sess.asked() && !a.sess.picture {
+		if a.sess.asked() && !a.sess.Picture {
 			a.decline()
 		} else {
 			a.step(consent.EvDeny)
@@ -93,13 +93,13 @@ func (a *app) direct(text string) (problem string) {
 	if err := protocol.CheckText(text); err != nil {
 		return "The message is empty or too long."
 	}
-	if a.sess == nil || a.sess.peer == nil {
+	if a.sess == nil || a.sess.Peer == nil {
 		return "There is no direct connection to the agent."
 	}
 	id := newID()
-	if err := a.sess.peer.SendDirect(protocol.DirectMessage{ID: id, Text: text, At: time.Now().UTC()}); err != nil {
+	if err := a.sess.Peer.SendDirect(protocol.DirectMessage{ID: id, Text: text, At: time.Now().UTC()}); err != nil {
 		return "The direct message was not sent: " + strings.TrimPrefix(err.Error(), "peer: ") + "."
 	}
-	a.out.say(Output{Event: "direct_sent", Session: string(a.sess.id), ID: string(id), Text: text}, "")
+	a.out.say(Output{Event: "direct_sent", Session: string(a.sess.ID), ID: string(id), Text: text}, "")
 	return ""
 }

@@ -166,14 +166,14 @@ func (a *app) stopPicture(e consent.Event) {
 	a.pic = nil
 	close(p.jobs)
 	a.out.say(Output{Event: "picture", State: "stopped", Frames: p.frames, Skipped: p.skipped}, "")
-	if a.sess == nil || a.sess.peer == nil || e == consent.EvEnded {
+	if a.sess == nil || a.sess.Peer == nil || e == consent.EvEnded {
 		return
 	}
 	cause := map[consent.Event]string{consent.EvClosed: "source_closed", consent.EvFailed: "failed"}[e]
 	if cause == "" {
 		cause = "stopped"
 	}
-	_ = a.sess.peer.SendControl(protocol.ScreenStopped{Cause: cause}) // while the path is down the consent's state tells it
+	_ = a.sess.Peer.SendControl(protocol.ScreenStopped{Cause: cause}) // while the path is down the consent's state tells it
 }
 
 // tell reports a decision of the customer to the agent, through the server.
@@ -185,26 +185,26 @@ func (a *app) tell(state, cause string) {
 		a.told.Surface = a.pic.surface
 	}
 	a.tellConsent()
-	if state == "off" && a.sess.asked() && a.sess.picture {
+	if state == "off" && a.sess.asked() && a.sess.Picture {
 		a.decline()
 	}
-	if state == "off" && a.sess != nil && a.sess.by == "customer" && a.sess.state == "requested" {
+	if state == "off" && a.sess != nil && a.sess.By == "customer" && a.sess.state == "requested" {
 		a.endSession("stopped") // it was asked for the picture alone
 	}
 }
 
 // tellConsent sends what was told last, once the session has a name, and again after a rejoin.
 func (a *app) tellConsent() {
-	if a.sess == nil || a.sess.id == "" || a.told.State == "" {
+	if a.sess == nil || a.sess.ID == "" || a.told.State == "" {
 		return
 	}
-	a.told.Session = a.sess.id
+	a.told.Session = a.sess.ID
 	_ = a.client.Notify(a.told) // repeated after a reconnect
 }
 
 // shareIfWanted is the customer's own click, as soon as it can be done.
 func (a *app) shareIfWanted() {
-	if a.wanted && a.conv.State == "claimed" && a.consent.State == consent.Off && (a.sess == nil || a.sess.peer != nil) {
+	if a.wanted && a.conv.State == "claimed" && a.consent.State == consent.Off && (a.sess == nil || a.sess.Peer != nil) {
 		a.step(consent.EvClick)
 	}
 }
@@ -227,21 +227,21 @@ func (a *app) onTick(now time.Time) {
 // pump asks for the next picture unless something holds it back: pictures are dropped before the encoder, never after.
 func (a *app) pump(now time.Time) {
 	p, s := a.pic, a.sess
-	if p == nil || s == nil || s.peer == nil || s.peerState != peer.Connected || s.paused || s.codecs == nil {
+	if p == nil || s == nil || s.Peer == nil || s.PeerState != peer.Connected || s.Paused || s.Codecs == nil {
 		return
 	}
 	if !a.consent.Allows(now.UnixMilli()) { //guard:T22
 		return
 	}
-	codec := a.codec(s.codecs)
+	codec := a.codec(s.Codecs)
 	if codec == "" {
 		a.out.say(Output{Event: "error", Text: "no common image format"}, "The agent's viewer can show none of our image formats.")
 		a.step(consent.EvFailed)
 		return
 	}
 	interval := time.Second / time.Duration(a.o.FPS)
-	inFlight := 1 + int((s.stats.RTT+interval*12/10+interval-1)/interval)
-	if p.busy || len(p.unacked) >= inFlight || s.peer.ScreenBuffered() > maxBuffered {
+	inFlight := 1 + int((s.Stats.RTT+interval*12/10+interval-1)/interval)
+	if p.busy || len(p.unacked) >= inFlight || s.Peer.ScreenBuffered() > maxBuffered {
 		p.skipped++
 		return
 	}
@@ -282,7 +282,7 @@ func encode(src capture.Source, j job) encoded {
 func (a *app) onEncoded(p *picture, e encoded) {
 	p.busy = false
 	s := a.sess
-	if a.pic != p || s == nil || s.peer == nil {
+	if a.pic != p || s == nil || s.Peer == nil {
 		return // stopped meanwhile
 	}
 	if e.err != nil {
@@ -301,12 +301,12 @@ func (a *app) onEncoded(p *picture, e encoded) {
 	s.nextFrame++
 	config := protocol.ScreenConfig{Codec: e.codec, Width: e.width, Height: e.height, Surface: p.surface}
 	if config != p.config {
-		if s.peer.SendControl(config) != nil {
+		if s.Peer.SendControl(config) != nil {
 			return
 		}
 		p.config = config
 	}
-	if err := s.peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: e.captureMs, Data: e.data}); err != nil {
+	if err := s.Peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: e.captureMs, Data: e.data}); err != nil {
 		p.skipped++
 		return
 	}

@@ -4,10 +4,10 @@ package share
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/lookalong/lookalong/internal/consent"
+	"github.com/lookalong/lookalong/internal/peersession"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
@@ -17,48 +17,12 @@ const goneAfter = 10 * time.Second
 
 // session is the live peer session of this program.
 type session struct {
-	id         protocol.SessionID
+	peersession.Session
 	state      string // as the server sees it
-	by         string
 	agent      string
-	picture    bool
-	answered   bool // we have said yes or no to the agent's request
-	peer       *peer.Peer
-	peerState  peer.State
-	stats      peer.Stats
 	silentAt   time.Time // since when the peer is reconnecting
 	peerOnline bool
-	codecs     []string // that the agent's viewer decodes; nil before it told
-	paused     bool
 	nextFrame  uint32 // counts on from share to share
-	early      []any  // for a peer that is not there yet; bounded
-}
-
-// maxEarly bounds what may arrive between the server's yes and our peer.
-const maxEarly = 64
-
-func (s *session) close(reason string) {
-	if s.peer != nil {
-		s.peer.Close(reason)
-	}
-}
-
-// signaler sends the peer's messages; what a lost socket swallows, the next ICE restart repeats.
-type signaler struct {
-	a  *app
-	id protocol.SessionID
-}
-
-func (s signaler) SendOffer(string) {} // a customer never offers
-func (s signaler) SendAnswer(sdp string) {
-	_ = s.a.client.Notify(protocol.SessionAnswer{Session: s.id, SDP: sdp})
-}
-func (s signaler) SendCandidate(c protocol.SessionCandidate) {
-	c.Session = s.id
-	_ = s.a.client.Notify(c)
-}
-func (s signaler) SendRestart() {
-	_ = s.a.client.Notify(protocol.SessionRestart{Session: s.id})
 }
 
 func (a *app) onSessionMessage(m any) {
@@ -70,7 +34,7 @@ func (a *app) onSessionMessage(m any) {
 	case protocol.SessionCandidate:
 		a.toPeer(m.Session, m)
 	case protocol.ConsentAsk:
-		if a.sess != nil && a.sess.id == m.Session {
+		if a.sess != nil && a.sess.ID == m.Session {
 			a.step(consent.EvAsk)
 		}
 	case protocol.ConsentState:
@@ -79,21 +43,8 @@ func (a *app) onSessionMessage(m any) {
 }
 
 func (a *app) toPeer(id protocol.SessionID, m any) {
-	if a.sess == nil || a.sess.id != id {
-		return
-	}
-	p := a.sess.peer
-	if p == nil {
-		if len(a.sess.early) < maxEarly {
-			a.sess.early = append(a.sess.early, m)
-		}
-		return
-	}
-	switch m := m.(type) {
-	case protocol.SessionOffer:
-		p.Offer(m.SDP)
-	case protocol.SessionCandidate:
-		p.Candidate(m)
+	if a.sess != nil {
+		a.sess.Deliver(id, m)
 	}
 }
 
@@ -101,51 +52,34 @@ func (a *app) onSession(m protocol.SessionState) {
 	if m.Conversation != a.conv.Conversation {
 		return
 	}
-	if m.State == "ended" {
-		if a.sess != nil && a.sess.id == m.Session {
-			a.sess.close(m.Reason)
-			a.sessionEnded(m.Reason)
-		}
-		return
+	var live *peersession.Session
+	if a.sess != nil {
+		live = &a.sess.Session
 	}
-	if a.sess == nil {
-		if m.State != "requested" || m.By != "agent" {
-			return // of another program with this key, or over
-		}
-		a.sess = &session{id: m.Session, state: m.State, by: m.By, picture: m.Picture}
+	step := live.Next(m)
+	switch step {
+	case peersession.Note, peersession.Connect, peersession.Update, peersession.Left:
+		a.noteSession(m)
+	}
+	switch step {
+	case peersession.Request:
+		a.sess = &session{Session: peersession.Session{ID: m.Session, By: m.By, Picture: m.Picture}}
 		a.noteSession(m)
 		a.say(m.State, "", "")
 		a.answer()
-		return
-	}
-	if a.sess.id == "" && m.State == "requested" && m.By == "agent" {
+	case peersession.Cross:
 		a.crossed(m)
-		return
+	case peersession.Connect:
+		a.startPeer(m)
+	case peersession.Update:
+		live.Update(m)
+	case peersession.Left:
+		live.Close("left")
+		a.sessionEnded("left") // another program with this key took it
+	case peersession.End:
+		live.Close(m.Reason)
+		a.sessionEnded(m.Reason)
 	}
-	if a.sess.id != m.Session {
-		return
-	}
-	if m.State != "requested" && a.sess.by == "agent" && !a.sess.answered {
-		return // only the customer's own yes connects, never the server's word //guard:T22
-	}
-	a.noteSession(m)
-	if m.State == "requested" {
-		return
-	}
-	if !m.Bound {
-		if a.sess.peer != nil {
-			a.sess.close("left")
-			a.sessionEnded("left") // another program with this key took it
-		}
-		return
-	}
-	if a.sess.peer != nil {
-		if m.ICEServers != nil {
-			a.sess.peer.UpdateICE(m.ICEServers)
-		}
-		return
-	}
-	a.startPeer(m)
 }
 
 func (a *app) noteSession(m protocol.SessionState) {
@@ -158,7 +92,7 @@ func (a *app) noteSession(m protocol.SessionState) {
 
 // say tells a state of the session.
 func (a *app) say(state, reason, sentence string) {
-	a.out.say(Output{Event: "session", Session: string(a.sess.id), State: state, Reason: reason, Path: a.sess.stats.Path, Name: a.sess.agent}, sentence)
+	a.out.say(Output{Event: "session", Session: string(a.sess.ID), State: state, Reason: reason, Path: a.sess.Stats.Path, Name: a.sess.agent}, sentence)
 }
 
 func (a *app) onSessionReply(id protocol.SessionID, reply any, err error) {
@@ -166,7 +100,7 @@ func (a *app) onSessionReply(id protocol.SessionID, reply any, err error) {
 		a.onSession(st)
 		return
 	}
-	if a.sess == nil || a.sess.id != id {
+	if a.sess == nil || a.sess.ID != id {
 		return
 	}
 	text := errText(err)
@@ -180,11 +114,11 @@ func (a *app) onSessionReply(id protocol.SessionID, reply any, err error) {
 
 // request asks for a session with a picture; the customer has said yes already.
 func (a *app) request() {
-	a.sess = &session{state: "requested", by: "customer", picture: true}
+	a.sess = &session{state: "requested", Session: peersession.Session{By: "customer", Picture: true}}
 	s := a.sess
 	a.client.Ask(protocol.SessionRequest{Conversation: a.conv.Conversation, Picture: true}, func(reply any, err error) {
 		a.box.post(func(a *app) {
-			if a.sess == s && s.by == "agent" {
+			if a.sess == s && s.By == "agent" {
 				return // refused: the agent's request was first, and is accepted
 			}
 			if a.sess != s {
@@ -194,19 +128,19 @@ func (a *app) request() {
 				return
 			}
 			if st, ok := reply.(protocol.SessionState); ok {
-				s.id = st.Session
+				s.ID = st.Session
 				a.say(st.State, "", "")
 				a.tellConsent()
 			}
-			a.onSessionReply(s.id, reply, err)
+			a.onSessionReply(s.ID, reply, err)
 		})
 	})
 }
 
 // rejoin binds the live session to the new socket.
 func (a *app) rejoin() {
-	id := a.sess.id
-	if id == "" || a.sess.peer == nil {
+	id := a.sess.ID
+	if id == "" || a.sess.Peer == nil {
 		a.sessionEnded("lost")
 		return
 	}
@@ -215,8 +149,8 @@ func (a *app) rejoin() {
 			if errors.Is(err, errOffline) {
 				return // the next connect tries again
 			}
-			if err != nil && a.sess != nil && a.sess.id == id {
-				a.sess.close("lost") // the server does not know it any more
+			if err != nil && a.sess != nil && a.sess.ID == id {
+				a.sess.Close("lost") // the server does not know it any more
 			}
 			a.onSessionReply(id, reply, err)
 			a.tellConsent()
@@ -238,41 +172,33 @@ func (a *app) startPeer(m protocol.SessionState) {
 			}
 		})
 	}
-	cfg := peer.Config{
-		Role: peer.Answerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
-		Signaler: signaler{a, m.Session}, Log: a.log,
-		OnState:   func(st peer.State, reason string) { post(func(a *app) { a.onPeer(st, reason) }) },
-		OnControl: func(msg any) { post(func(a *app) { a.onControl(msg) }) },
-		OnDirect:  func(msg any) { post(func(a *app) { a.onDirect(msg) }) },
-		OnStats:   func(st peer.Stats) { post(func(a *app) { a.sess.stats = st }) },
-		OnPath:    func(path string) { post(func(a *app) { a.sess.stats.Path = path; a.say("path", "", "") }) },
-	}
+	cfg := peersession.Config(m, a.client)
+	cfg.Log = a.log
+	cfg.OnState = func(st peer.State, reason string) { post(func(a *app) { a.onPeer(st, reason) }) }
+	cfg.OnControl = func(msg any) { post(func(a *app) { a.onControl(msg) }) }
+	cfg.OnDirect = func(msg any) { post(func(a *app) { a.onDirect(msg) }) }
+	cfg.OnStats = func(st peer.Stats) { post(func(a *app) { a.sess.Stats = st }) }
+	cfg.OnPath = func(path string) { post(func(a *app) { a.sess.Stats.Path = path; a.say("path", "", "") }) }
 	if a.o.tune != nil {
 		a.o.tune(&cfg)
 	}
-	p, err := peer.New(cfg)
+	p, err := s.Start(cfg)
 	if err != nil {
 		a.log.Error("peer cannot start", "session", string(m.Session), "err", err)
 		a.endSession("failed")
 		return
 	}
-	s.peer = p
 	ctx := a.ctx
 	a.wg.Go(func() {
 		if err := p.Run(ctx); err != nil {
 			a.log.Error("peer failed", "session", string(m.Session), "err", err)
 		}
 	})
-	early := s.early
-	s.early = nil
-	for _, e := range early {
-		a.toPeer(s.id, e)
-	}
 }
 
 func (a *app) onPeer(st peer.State, reason string) {
 	s := a.sess
-	s.peerState = st
+	s.PeerState = st
 	switch st {
 	case peer.Connected:
 		s.silentAt = time.Time{}
@@ -290,14 +216,7 @@ func (a *app) onPeer(st peer.State, reason string) {
 
 // endSession ends the session from this side and tells the server.
 func (a *app) endSession(reason string) {
-	told := reason
-	if !slices.Contains([]string{"stopped", "refused", "left", "failed", "lost", "agent_ended", "not_possible"}, told) {
-		told = "failed"
-	}
-	if a.sess.id != "" {
-		a.client.Ask(protocol.SessionEnd{Session: a.sess.id, Reason: told}, func(any, error) {}) // perhaps it ended there already
-	}
-	a.sess.close(reason)
+	a.sess.End(a.client, reason)
 	a.sessionEnded(reason)
 }
 
@@ -322,7 +241,7 @@ func (a *app) sessionEnded(reason string) {
 func (a *app) onControl(msg any) {
 	switch m := msg.(type) {
 	case protocol.ScreenCodecs:
-		a.sess.codecs = append([]string{}, m.Decodable...)
+		a.sess.Codecs = append([]string{}, m.Decodable...)
 	case protocol.ScreenFeedback:
 		if a.pic != nil {
 			a.pic.acked(m.Frame)
@@ -332,7 +251,7 @@ func (a *app) onControl(msg any) {
 			a.pic.forget() // every picture is whole; the next one comes at once
 		}
 	case protocol.ScreenPause:
-		a.sess.paused = m.Paused
+		a.sess.Paused = m.Paused
 	}
 }
 
@@ -342,9 +261,9 @@ func (a *app) onDirect(msg any) {
 		if protocol.CheckText(m.Text) != nil {
 			return
 		}
-		_ = a.sess.peer.SendDirect(protocol.DirectAck{ID: m.ID}) // lost with the path; the agent sees it unconfirmed
-		a.out.line(Output{Event: "direct", Session: string(a.sess.id), ID: string(m.ID), From: "agent", Name: a.sess.agent, Text: m.Text}, a.sess.agent+" (direct)")
+		_ = a.sess.Peer.SendDirect(protocol.DirectAck{ID: m.ID}) // lost with the path; the agent sees it unconfirmed
+		a.out.line(Output{Event: "direct", Session: string(a.sess.ID), ID: string(m.ID), From: "agent", Name: a.sess.agent, Text: m.Text}, a.sess.agent+" (direct)")
 	case protocol.DirectAck:
-		a.out.say(Output{Event: "direct_ack", Session: string(a.sess.id), ID: string(m.ID)}, "")
+		a.out.say(Output{Event: "direct_ack", Session: string(a.sess.ID), ID: string(m.ID)}, "")
 	}
 }

@@ -75,8 +75,8 @@ func TestShareAnswersTheOpenQuestion(t *testing.T) {
 	a.is(t, "the question", consent.Asked)
 	a.onLine("/share")
 	a.is(t, "/share", consent.On)
-	if !a.sess.answered || a.wanted {
-		t.Errorf("answered %v, still wanted %v", a.sess.answered, a.wanted)
+	if !a.sess.Answered || a.wanted {
+		t.Errorf("answered %v, still wanted %v", a.sess.Answered, a.wanted)
 	}
 	a.onLine("/stop")
 	a.onConversation(a.conv)
@@ -90,7 +90,7 @@ func TestServerCanNotAnswerForTheCustomer(t *testing.T) {
 	a.onSession(m)
 	m.State, m.Bound = "connecting", true
 	a.onSession(m)
-	if a.sess.peer != nil || !a.sess.asked() {
+	if a.sess.Peer != nil || !a.sess.asked() {
 		t.Fatalf("a peer without a yes: %+v", a.sess)
 	}
 	a.onLine("/deny")
@@ -105,7 +105,7 @@ func TestOwnRequestMeetsTheAgents(t *testing.T) {
 	a.is(t, "/share", consent.On)
 	own := a.sess
 	a.onSession(protocol.SessionState{Conversation: "k", Session: "s", State: "requested", By: "agent", Picture: true})
-	if a.sess != own || own.id != "s" || !own.answered {
+	if a.sess != own || own.ID != "s" || !own.Answered {
 		t.Fatalf("the agent's request was not accepted: %+v", a.sess)
 	}
 	// Our own request is refused then; that is not the end.
