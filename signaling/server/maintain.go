@@ -16,7 +16,7 @@ const (
 
 // maintain does the store's chores until ctx ends, and tells the operator what they find.
 func (s *Server) maintain(ctx context.Context) error {
-	return s.store.Maintain(ctx, store.Maintenance{Retention: s.cfg.Retention, CheckAfter: checkAfter, Report: func(err error) {
+	return s.store.Maintain(ctx, store.Maintenance{Retention: s.cfg.Retention, CheckAfter: checkAfter, Forgotten: s.ForgetIdentities, Report: func(err error) {
 		switch {
 		case err == nil:
 			s.damage.Store(nil)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -145,7 +146,7 @@ func TestRetainWaitsInMaintain(t *testing.T) {
 	s, c := fresh(t)
 	_, old := newConversation(t, s, "old")
 	closeIt(t, s, old.ID)
-	pass := s.retention(RetentionPolicy{Chat: KeepChat})
+	pass := s.retention(RetentionPolicy{Chat: KeepChat}, func() {})
 	if err := pass(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -159,4 +160,62 @@ func TestRetainWaitsInMaintain(t *testing.T) {
 	}
 	_, err := s.Conversation(t.Context(), old.ID)
 	wantErr(t, err, ErrNotFound)
+}
+
+// TestRetainCustomers: who never began a conversation goes when they weren't seen for
+// as long as a chat is kept; whoever came back, or has one, stays.
+func TestRetainCustomers(t *testing.T) {
+	s, c := fresh(t)
+	const many = 2*customerBatch + 1
+	for i := range many {
+		newCustomer(t, s, fmt.Sprint("gone", i))
+	}
+	back, again := newCustomer(t, s, "back"), newCustomer(t, s, "again")
+	talks, _ := newConversation(t, s, "talks")
+	policy := RetentionPolicy{Chat: KeepChat}
+	forgot := 0
+	pass := s.retention(policy, func() { forgot++ })
+	look := func(thumbprint string) Customer {
+		t.Helper()
+		k, err := s.CustomerByThumbprint(t.Context(), thumbprint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t, func(d func(struct{}, error)) error { return s.SetSetting("all before are stored", "", d) })
+		return k
+	}
+	c.add(seenEvery - time.Millisecond)
+	if look("again"); !look("again").SeenAt.Equal(again.SeenAt) {
+		t.Error("seen twice a day")
+	}
+	c.add(time.Millisecond)
+	if look("back"); !look("back").SeenAt.Equal(c.Now()) {
+		t.Error("a day later it is not noted")
+	}
+	c.add(KeepChat - seenEvery)
+	if r, err := s.Retain(t.Context(), policy); err != nil || r != (Retained{}) {
+		t.Errorf("at the limit: %+v %v", r, err)
+	}
+	c.add(time.Millisecond)
+	if r, err := s.Retain(t.Context(), RetentionPolicy{}); err != nil || r != (Retained{}) {
+		t.Errorf("switched off: %+v %v", r, err)
+	}
+	if err := pass(t.Context()); err != nil || forgot != 1 {
+		t.Errorf("%v, told %d times", err, forgot)
+	}
+	for _, k := range []Customer{back, talks} {
+		if _, err := s.Customer(t.Context(), k.ID); err != nil {
+			t.Errorf("%s: %v", k.Thumbprint, err)
+		}
+	}
+	left, err := first(s.reader(t.Context()), scanOne[int64], "n", "SELECT count(*) FROM customers")
+	if err != nil || left != 2 {
+		t.Errorf("%d customers are left, %v", left, err)
+	}
+	if err := pass(t.Context()); err != nil || forgot != 1 {
+		t.Errorf("%v, told %d times", err, forgot)
+	}
+	if n := newCustomer(t, s, "again"); n.ID == again.ID {
+		t.Error("a customer who was deleted is back")
+	}
 }

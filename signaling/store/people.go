@@ -18,7 +18,12 @@ type Customer struct {
 	Pub        []byte
 	Generation int // grows when the identity is revoked
 	CreatedAt  time.Time
+	SeenAt     time.Time // looked up last, by up to seenEvery too early
 }
+
+// seenEvery is how long a customer's sight is not noted again: a write a day, and
+// far less than retention's least.
+const seenEvery = 24 * time.Hour
 
 // Role is what an agent may do: agent ⊂ lead ⊂ admin.
 type Role string
@@ -53,12 +58,12 @@ type Device struct {
 	RevokedAt time.Time // zero: not revoked
 }
 
-const customerColumns = "SELECT id, thumbprint, kind, pub, generation, created_at FROM customers "
+const customerColumns = "SELECT id, thumbprint, kind, pub, generation, created_at, seen_at FROM customers "
 
 func scanCustomer(rows *sql.Rows) (c Customer, err error) {
-	var created int64
-	err = rows.Scan(&c.ID, &c.Thumbprint, &c.Kind, &c.Pub, &c.Generation, &created)
-	c.CreatedAt = fromMs(created)
+	var created, seen int64
+	err = rows.Scan(&c.ID, &c.Thumbprint, &c.Kind, &c.Pub, &c.Generation, &created, &seen)
+	c.CreatedAt, c.SeenAt = fromMs(created), fromMs(seen)
 	return c, err
 }
 
@@ -84,9 +89,9 @@ func (s *Store) EnsureCustomer(thumbprint, kind string, pub []byte, done func(Cu
 		if err := s.guard.mayOpen(); err != nil {
 			return Customer{}, err
 		}
-		c := Customer{newID(), thumbprint, kind, pub, 1, s.now()}
-		_, err = t.exec("INSERT INTO customers (id, thumbprint, kind, pub, generation, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-			c.ID, c.Thumbprint, c.Kind, c.Pub, c.Generation, c.CreatedAt.UnixMilli())
+		c := Customer{newID(), thumbprint, kind, pub, 1, s.now(), s.now()}
+		_, err = t.exec("INSERT INTO customers (id, thumbprint, kind, pub, generation, created_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			c.ID, c.Thumbprint, c.Kind, c.Pub, c.Generation, c.CreatedAt.UnixMilli(), c.SeenAt.UnixMilli())
 		return c, err
 	}, done)
 }
@@ -96,9 +101,17 @@ func (s *Store) Customer(ctx context.Context, id string) (Customer, error) {
 	return first(s.reader(ctx), scanCustomer, "customer", customerColumns+"WHERE id = ?", id)
 }
 
-// CustomerByThumbprint returns the customer with this key. Errors: ErrNotFound.
+// CustomerByThumbprint returns the customer with this key, who is there: once a day
+// that is noted, for retention, unless the writer has better to do.
+// Errors: ErrNotFound.
 func (s *Store) CustomerByThumbprint(ctx context.Context, thumbprint string) (Customer, error) {
-	return first(s.reader(ctx), scanCustomer, "customer", customerColumns+"WHERE thumbprint = ?", thumbprint)
+	c, err := first(s.reader(ctx), scanCustomer, "customer", customerColumns+"WHERE thumbprint = ?", thumbprint)
+	if now := s.now(); err == nil && now.Sub(c.SeenAt) >= seenEvery && len(s.queue) < cap(s.queue)/4 {
+		_ = submit(s, func(t *tx) (int64, error) {
+			return t.exec("UPDATE customers SET seen_at = ? WHERE id = ? AND seen_at < ?", now.UnixMilli(), c.ID, now.UnixMilli())
+		}, func(int64, error) {}) // the next sight does as well
+	}
+	return c, err
 }
 
 const agentColumns = "SELECT id, name, role, generation, created_at, revoked_at FROM agents "

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,6 +23,7 @@ type RetentionPolicy struct {
 	// Chat is for closed conversations with all that belongs to them, counted from
 	// the last message or the end, whichever is later, and not less than ReopenFor.
 	// A conversation that waits or is claimed stays, and so do its first messages.
+	// It is for customers too who have no conversation and weren't seen for so long.
 	Chat time.Duration
 	// Audit is for entries of the audit log.
 	Audit time.Duration
@@ -32,6 +34,8 @@ const (
 	retainBatch = 50
 	// auditBatch is how many audit entries one transaction deletes: about 5 ms.
 	auditBatch = 200
+	// customerBatch is how many customers one transaction deletes: about 5 ms.
+	customerBatch = 100
 	// restTimes is how long retention rests after each transaction, as a multiple of
 	// what that took: it never takes more than a quarter of the writer's time.
 	restTimes = 3
@@ -41,6 +45,7 @@ const (
 type Retained struct {
 	Conversations int64
 	Messages      int64
+	Customers     int64 // who had no conversation
 	Audit         int64
 }
 
@@ -50,6 +55,9 @@ type Retained struct {
 func (s *Store) Retain(ctx context.Context, p RetentionPolicy) (out Retained, err error) {
 	if p.Chat > 0 {
 		if err := s.retainChat(ctx, max(p.Chat, ReopenFor), &out); err != nil {
+			return out, err
+		}
+		if err := s.retainCustomers(ctx, max(p.Chat, ReopenFor), &out); err != nil {
 			return out, err
 		}
 	}
@@ -80,6 +88,48 @@ func (s *Store) retainChat(ctx context.Context, keep time.Duration, out *Retaine
 			}
 			out.Conversations++
 			out.Messages += n
+		}
+	}
+}
+
+// lonely selects customers without a conversation, those seen longest ago first. Its
+// parameters: the time before which they were seen last; time and id of the last one
+// of the page before; limit.
+const lonely = `SELECT id, seen_at FROM customers WHERE seen_at < ? AND (seen_at, id) > (?, ?)
+	AND NOT EXISTS (SELECT 1 FROM conversations WHERE customer_id = customers.id) ORDER BY seen_at, id LIMIT ?`
+
+// retainCustomers deletes those who never began a conversation. They hold no text, so
+// that what their pages leave is wiped with the next erasure.
+func (s *Store) retainCustomers(ctx context.Context, keep time.Duration, out *Retained) error {
+	type customer struct {
+		id   string
+		seen int64
+	}
+	last, before := customer{seen: -1}, s.now().Add(-keep).UnixMilli()
+	for {
+		old, err := list(s.reader(ctx), func(rows *sql.Rows) (c customer, err error) { return c, rows.Scan(&c.id, &c.seen) },
+			lonely, before, last.seen, last.id, customerBatch)
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		last = old[len(old)-1]
+		start := time.Now() // of the work, not of the calendar
+		n, err := patiently(ctx, s, func(t *tx) (total int64, err error) {
+			for _, c := range old { // who was seen or began one meanwhile stays
+				n, err := t.exec(`DELETE FROM customers WHERE id = ? AND seen_at < ?
+					AND NOT EXISTS (SELECT 1 FROM conversations WHERE customer_id = ?)`, c.id, before, c.id)
+				if total += n; err != nil {
+					return 0, err
+				}
+			}
+			return total, nil
+		})
+		if err != nil {
+			return err
+		}
+		out.Customers += n
+		if err := sleep(ctx, restTimes*time.Since(start)); err != nil {
+			return err
 		}
 	}
 }
@@ -118,6 +168,10 @@ type Maintenance struct {
 	// some seconds a GiB, which a server has better use for while its clients come
 	// back. Zero: not at all.
 	CheckAfter time.Duration
+	// Forgotten is called after retention deleted customers, and once a day: whoever keeps
+	// in memory whose key is whose forgets it then, so that a customer who comes back is
+	// looked up, and seen. Nil: nobody keeps it. It must not wait.
+	Forgotten func()
 	// Report gets what an operator should know: damage found or no longer found
 	// (ErrDamaged), an erasure that left copies (ErrRemains), a failing disk. Nil error:
 	// the check found everything whole. Called by one goroutine at a time.
@@ -146,6 +200,10 @@ func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
 			m.Report(err)
 		}
 	}
+	forgotten := m.Forgotten
+	if forgotten == nil {
+		forgotten = func() {}
+	}
 	var check sync.WaitGroup
 	check.Go(func() {
 		repeat(ctx, report, chore{
@@ -158,7 +216,8 @@ func (s *Store) Maintain(ctx context.Context, m Maintenance) error {
 	repeat(ctx, report,
 		chore{every: eraseEvery, do: s.completeErasures},
 		chore{every: indexEvery, do: s.indexIdle},
-		chore{every: retainEvery, do: s.retention(m.Retention)})
+		chore{every: retainEvery, do: s.retention(m.Retention, forgotten)},
+		chore{every: seenEvery, do: func(context.Context) error { forgotten(); return nil }})
 	return nil
 }
 
@@ -190,13 +249,17 @@ func (p *pace) check(wall time.Time, mono time.Duration) error {
 }
 
 // retention is a pass that looks at the clock first.
-func (s *Store) retention(policy RetentionPolicy) func(context.Context) error {
+func (s *Store) retention(policy RetentionPolicy, forgotten func()) func(context.Context) error {
 	var p pace
 	return func(ctx context.Context) error {
 		if err := p.check(s.now(), s.age()); err != nil {
 			return err
 		}
-		if _, err := s.Retain(ctx, policy); err != nil {
+		out, err := s.Retain(ctx, policy)
+		if out.Customers > 0 {
+			forgotten()
+		}
+		if err != nil {
 			return err
 		}
 		return s.forgetErasures(ctx)
