@@ -50,6 +50,18 @@ func (a *app) home() (string, error) {
 	return filepath.Join(dir, "lookalong"), nil
 }
 
+// makeHome is home, made if it is missing, and refused if others can write or read it.
+func (a *app) makeHome() (string, error) {
+	dir, err := a.home()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return dir, checkDir(dir)
+}
+
 // errSignIn is what every command says before the first login.
 var errSignIn = &fail{exitSignIn, "this device is not signed in", "ask for an invite, then: lookalong login URL < invite"}
 
@@ -137,14 +149,8 @@ func readKey(path string) (deviceKey, error) {
 
 // save writes the key and the configuration, each whole or not at all.
 func (a *app) save(cfg config, key deviceKey) error {
-	dir, err := a.home()
+	dir, err := a.makeHome()
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := checkDir(dir); err != nil {
 		return err
 	}
 	if err := writeKey(filepath.Join(dir, keyFile), key); err != nil {

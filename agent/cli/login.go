@@ -54,15 +54,8 @@ func runLogin(ctx context.Context, o *loginOptions) error {
 	if _, err := client.New(client.Config{URL: server, Role: "agent", Key: key}); err != nil {
 		return &fail{exitUsage, "“" + o.server + "” is not a server address", "it looks like https://help.example.com"}
 	}
-	dir, err := a.home()
+	dir, err := a.makeHome() // a place that can't take the key must be known before the invite is spent
 	if err != nil {
-		return err
-	}
-	// A place that can't take the key must be known before the invite is spent.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := checkDir(dir); err != nil {
 		return err
 	}
 	_, err = os.Stat(filepath.Join(dir, keyFile))

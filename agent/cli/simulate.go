@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -190,14 +189,8 @@ func verdict(r simulate.Report) error {
 
 // rehearsalSeed reads the key that the customers' keys follow from, or makes it.
 func (a *app) rehearsalSeed() (deviceKey, error) {
-	dir, err := a.home()
+	dir, err := a.makeHome()
 	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := checkDir(dir); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, rehearsalKey)
