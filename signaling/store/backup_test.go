@@ -337,6 +337,33 @@ func TestRetain(t *testing.T) {
 	}
 }
 
+// TestRetainAuditOfAWrongClock: entries that were stamped in the future, more than one
+// transaction deletes, don't keep those behind them.
+func TestRetainAuditOfAWrongClock(t *testing.T) {
+	s, clock := fresh(t)
+	audit := func(n int) {
+		t.Helper()
+		for range n {
+			must(t, func(d func(Entry, error)) error {
+				return s.Audit(Entry{Kind: "e", Actor: Actor{Kind: KindSystem}}, d)
+			})
+		}
+	}
+	clock.add(10 * KeepAudit)
+	audit(auditBatch + 1)
+	clock.add(-10 * KeepAudit)
+	audit(auditBatch + 5)
+	clock.add(KeepAudit + time.Millisecond)
+	audit(1)
+	r, err := s.Retain(t.Context(), RetentionPolicy{Audit: KeepAudit})
+	if err != nil || r.Audit != auditBatch+5 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if log, err := s.AuditLog(t.Context(), "", 0, 1000); err != nil || len(log) != auditBatch+2 {
+		t.Errorf("%d entries are left, %v", len(log), err)
+	}
+}
+
 // TestAuditGuard: nobody deletes from the audit log but retention, and it no more
 // than it says.
 func TestAuditGuard(t *testing.T) {

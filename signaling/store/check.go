@@ -131,13 +131,13 @@ func checkDB(ctx context.Context, db *sql.DB) (r Report, err error) {
 		r.Conversations, r.Messages = c.Conversations, c.Messages
 		return r, r.unreadable(err)
 	}
-	for at := (place{}); ; {
-		next, more, err := checkPage(q, &r, at)
-		if err != nil || !more {
-			return r, r.unreadable(err)
-		}
-		at = next
+	for at, more := (place{}), true; more && err == nil; {
+		at, more, err = checkPage(q, &r, at)
 	}
+	for at, more := (entryPlace{}), true; more && err == nil; {
+		at, more, err = checkEntries(q, &r, at)
+	}
+	return r, r.unreadable(err)
 }
 
 // count counts what there is.
@@ -215,18 +215,6 @@ func checkPage(q querier, r *Report, at place) (next place, more bool, err error
 	return at, true, err
 }
 
-// indexedOf returns what the search has of a page of messages, by number.
-func indexedOf(q querier, conv string, after int64) (map[int64]string, error) {
-	out := map[int64]string{}
-	return out, q(func(rows *sql.Rows) error {
-		var seq int64
-		var tokens string
-		err := rows.Scan(&seq, &tokens)
-		out[seq] = tokens
-		return err
-	}, searchTokens, entriesEach, conv, after, tokenizer, MaxMessages)
-}
-
 // checkMarks looks at the numbers beside a conversation's messages: in one statement,
 // for both grow while it looks.
 func checkMarks(q querier, found *Report, conv string) error {
@@ -254,62 +242,22 @@ func (s *Store) checkAll(ctx context.Context, report func(error)) error {
 	for _, what := range found {
 		r.add("", "%s", what)
 	}
-	for at := (place{}); err == nil; {
+	rest := func(start time.Time) error { return sleep(ctx, checkPause*time.Since(start)) }
+	for at, more := (place{}), true; more && err == nil; {
 		start := time.Now() // of the work, not of the calendar
-		var more bool
-		if at, more, err = checkPage(s.reader(ctx), &r, at); err != nil || !more {
-			break
+		if at, more, err = checkPage(s.reader(ctx), &r, at); err == nil {
+			err = rest(start)
 		}
-		if err := sleep(ctx, checkPause*time.Since(start)); err != nil {
-			return err
+	}
+	for at, more := (entryPlace{}), true; more && err == nil; {
+		start := time.Now()
+		if at, more, err = checkEntries(s.reader(ctx), &r, at); err == nil {
+			err = rest(start)
 		}
 	}
 	if err = r.unreadable(err); err == nil {
 		s.noteDamage(r.Err())
 		report(r.Err())
-	}
-	return err
-}
-
-// CheckPlace says whether Open could use a folder, without making or changing data
-// (to read them, SQLite may leave an empty write-ahead log and its index beside them). A folder that is not there yet is fine. Errors: ErrFolder, ErrNewer,
-// ErrDamaged.
-func CheckPlace(ctx context.Context, dir string) error {
-	if dir == "" {
-		return folderError("no folder was named; give one with --data")
-	}
-	info, err := os.Stat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return folderError("%s: %v", dir, reason(err))
-	}
-	if !info.IsDir() {
-		return folderError("%s is a file; name a folder with --data", dir)
-	}
-	if err := checkPrivate(dir, info); err != nil {
-		return err
-	}
-	path := filepath.Join(dir, dbName)
-	file, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err == nil && !file.Mode().IsRegular() {
-		return folderError("%s is not a plain file; move it away or name another folder with --data", path)
-	}
-	if err != nil {
-		return folderError("%s: %v", path, reason(err))
-	}
-	list, err := migrations()
-	if err != nil {
-		return err
-	}
-	s := &Store{path: path}
-	version, err := s.version(ctx)
-	if err == nil && version > len(list) {
-		err = fmt.Errorf("store: %w: %s has version %d and this program knows %d; install the newer program", ErrNewer, path, version, len(list))
 	}
 	return err
 }

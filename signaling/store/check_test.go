@@ -15,7 +15,14 @@ import (
 
 func TestCheckOfWholeData(t *testing.T) {
 	s, _ := fresh(t)
-	fillWithCanaries(t, s, MaxMessages+50) // more than a page
+	victim, other := fillWithCanaries(t, s, MaxMessages+50) // more than a page
+	bob := newAgent(t, s, "Bob", RoleAgent).Agent
+	for i := range MaxNotes { // more than a page, with those that are there
+		c := []Conversation{victim, other}[i%2]
+		if _, err := addNote(t, s, Note{Conversation: c.ID, AgentID: bob.ID, Text: fmt.Sprint("note ", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r, err := CheckFolder(t.Context(), filepath.Dir(s.path))
 	if err != nil || r.Err() != nil || r.Conversations != 2 || r.Messages != 2*(MaxMessages+50) {
 		t.Fatalf("%+v %v", r, err)
@@ -45,6 +52,10 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"a lost customer":     {"PRAGMA foreign_keys = OFF; DELETE FROM customers", "has no row in customers"},
 		"the search":          {"UPDATE search SET tokens = 'other' WHERE rowid = 7 * 256", "is not in the search as it is"},
 		"a lost entry":        {"DELETE FROM search WHERE rowid = 7 * 256", "is not in the search as it is"},
+		"a stray entry":       {"INSERT INTO search (rowid, tokens) VALUES (1000 * 256, 'stray')", "entry 256000 of the search is of no text"},
+		"a stray note":        {"INSERT INTO search (rowid, tokens) VALUES (60 * 256 + 9, 'stray')", "entry 15369 of the search is of no text"},
+		"a note's entry":      {"UPDATE search SET tokens = 'stray' WHERE rowid = (SELECT min(entry) FROM notes)", "a note is not in the search as it is"},
+		"a note's lost entry": {"DELETE FROM search WHERE rowid = (SELECT min(entry) FROM notes)", "a note is not in the search as it is"},
 		"the search's copy":   {"UPDATE search_content SET c0 = 'other' WHERE id = 7 * 256", "search"},
 	} {
 		t.Run(what, func(t *testing.T) {

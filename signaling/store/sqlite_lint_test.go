@@ -115,6 +115,7 @@ func TestPlans(t *testing.T) {
 		"a customer's":              conversationColumns + "WHERE customer_id = ? AND (state <> 'closed' OR closed_at >= ?)",
 		"a relay's request":         sessionColumns + "WHERE relay_user = ? AND state <> 'ended'",
 		"marks":                     markColumns,
+		"audit entries to delete":   auditOld,
 		"customers to be deleted":   lonely,
 		"the sessions to be erased": "DELETE FROM sessions WHERE conversation = ?",
 		"a customer's sessions":     "SELECT 1 FROM sessions WHERE customer_id = ?", // what the foreign key asks

@@ -34,11 +34,24 @@ const (
 		JOIN conversations c ON c.id = COALESCE((SELECT id FROM conversations WHERE num = m.conversation_num), n.conversation)
 		WHERE search MATCH ? AND search.rowid >= ? AND search.rowid < ? AND (? = '' OR c.claimed_by = ?)
 		ORDER BY search.rowid DESC LIMIT ?`
+	// auditOld deletes entries but the last. Its parameters: time, limit.
+	auditOld = `DELETE FROM audit WHERE id IN (SELECT id FROM audit
+		WHERE at < ? AND id < (SELECT max(id) FROM audit) ORDER BY at LIMIT ?)`
 	// searchEntries finds entries without what they stand for. Its parameters:
 	// expression, id that all must be below, limit.
 	searchEntries = "SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
 	// searchStored gives what is indexed. Its parameters: entry that all are above, the last one.
 	searchStored = "SELECT rowid, tokens FROM search WHERE rowid > ? AND rowid <= ?"
+	// searchOrphans gives a page of entries: each, and whether there is a message or note
+	// of it. Its parameters: entry that all are above, limit, entries a message, twice.
+	searchOrphans = `SELECT s.rowid, m.pos IS NULL AND n.entry IS NULL
+		FROM (SELECT rowid FROM search WHERE rowid > ? ORDER BY rowid LIMIT ?) s
+		LEFT JOIN messages m ON s.rowid % ? = 0 AND m.pos = s.rowid / ?
+		LEFT JOIN notes n ON n.entry = s.rowid ORDER BY s.rowid`
+	// searchNotes gives a page of notes with what is indexed of them, and whether one
+	// tokeniser made all of it. Its parameters: tokeniser, entry that all are above, limit.
+	searchNotes = `SELECT n.entry, n.conversation, n.text, COALESCE(s.tokens, ''), (SELECT tokenizer = ? FROM search_state WHERE id = 1)
+		FROM notes n LEFT JOIN search s ON s.rowid = n.entry WHERE n.entry > ? ORDER BY n.entry LIMIT ?`
 	// searchTokens gives what is indexed of a conversation's messages, if a tokeniser
 	// made all of it. Its parameters: entries a message, conversation, sequence number
 	// that all are above, tokeniser, limit.
@@ -64,7 +77,8 @@ func searchExpression(terms []term) string {
 	return b.String()
 }
 
-// deleteAudit deletes up to limit entries from before, the oldest first. It is the
+// deleteAudit deletes up to limit entries from before, the oldest by their time first:
+// one that was stamped by a wrong clock holds up no other. It is the
 // only way past the audit log's guard, which it opens for this transaction. The
 // last entry stays, so that numbers go on.
 func (t *tx) deleteAudit(before time.Time, limit int) (int64, error) {
@@ -72,8 +86,7 @@ func (t *tx) deleteAudit(before time.Time, limit int) (int64, error) {
 	if _, err := t.exec("INSERT INTO audit_horizon (id, before) VALUES (1, ?)", ms); err != nil {
 		return 0, err
 	}
-	n, err := t.exec(`DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT ?)
-		WHERE at < ?) AND id < (SELECT max(id) FROM audit)`, limit, ms)
+	n, err := t.exec(auditOld, ms, limit)
 	if err != nil {
 		return 0, err
 	}
