@@ -56,16 +56,22 @@ type Controller struct {
 	peers  sync.WaitGroup
 	ctx    context.Context // of Run
 	codecs []string        // what the viewer page decodes; nil before it told
-	keyAt  time.Time       // when a key frame was asked for last
-	keyDue bool
-	flow   flow
+	keys   [protocol.MaxStreams]keyWish
+	flows  [protocol.MaxStreams]flow
+	stills [protocol.MaxStreams]still
 	offDue bool    // screen.stopped came; the consent's state that tells the same follows
-	bits   float64 // of the picture, over the last second
-	fps    float64
+	bits   float64 // of all streams, over the last second
+	fps    float64 // of the fastest
 
 	mu     sync.Mutex
 	viewer *viewer.Server // nil until OpenViewer
 	closed bool
+}
+
+// keyWish is the last request for a key frame of a stream, and whether another one is due.
+type keyWish struct {
+	at  time.Time
+	due bool
 }
 
 // keyGap is the least time between two requests for a key frame.
@@ -122,11 +128,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			}
 			c.tell()
 		case <-tick.C:
-			if c.keyDue {
-				c.askKey()
-			}
-			c.bits, c.fps = c.flow.rates(time.Now())
-			c.tellViewer()
+			c.onTick(time.Now())
 		}
 	}
 }

@@ -56,9 +56,9 @@ func TestGate(t *testing.T) {
 		{"too many pixels", "image/png", 8192, 8192, claimsSize(t, pngData, 8192, 8192), false},
 		{"too wide", "image/png", 8193, 1, claimsSize(t, pngData, 8193, 1), false},
 	} {
-		var gate gate
-		gate.control(protocol.ScreenConfig{Codec: c.codec, Width: c.width, Height: c.height})
-		if pass, lost := gate.frame(&protocol.Frame{Data: c.data}); pass != c.pass || lost == pass {
+		var g gate
+		g.control(protocol.ScreenConfig{Codec: c.codec, Width: c.width, Height: c.height})
+		if pass, lost := g.frame(&protocol.Frame{Data: c.data}); pass != c.pass || lost == pass {
 			t.Errorf("%s: pass %v, lost %v; want pass %v", c.name, pass, lost, c.pass)
 		}
 	}
@@ -75,6 +75,53 @@ func TestGate(t *testing.T) {
 	early.control(protocol.ScreenStopped{})
 	if pass, _ := early.frame(&protocol.Frame{Data: pngData}); pass {
 		t.Error("a frame after the stop")
+	}
+}
+
+// TestGateStreams: each stream has its configuration; a still is an image of an allowed size beside any codec.
+func TestGateStreams(t *testing.T) {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 64, 48))); err != nil {
+		t.Fatal(err)
+	}
+	var g gate
+	still := func(stream uint8, data []byte) bool {
+		pass, lost := g.frame(&protocol.Frame{Kind: protocol.FrameStill, Stream: stream, Data: data})
+		if lost {
+			t.Error("a still that is dropped asks for a key frame")
+		}
+		return pass
+	}
+	if still(0, b.Bytes()) {
+		t.Error("a still of nothing")
+	}
+	g.control(protocol.ScreenConfig{Codec: "vp8", Width: 64, Height: 48})
+	g.control(protocol.ScreenConfig{Stream: 3, Codec: "image/png", Width: 64, Height: 48})
+	for _, c := range []struct {
+		name string
+		data []byte
+		pass bool
+	}{
+		{"png", b.Bytes(), true},
+		{"no image", []byte("vp8 frame"), false},
+		{"the largest", claimsSize(t, b.Bytes(), 8192, 4028), true},
+		{"too many pixels", claimsSize(t, b.Bytes(), 8192, 4029), false},
+		{"too wide", claimsSize(t, b.Bytes(), 8193, 1), false},
+		{"ten times too wide", claimsSize(t, b.Bytes(), 81920, 1), false},
+	} {
+		if got := still(0, c.data); got != c.pass {
+			t.Errorf("still, %s: pass %v", c.name, got)
+		}
+	}
+	if pass, _ := g.frame(&protocol.Frame{Stream: 3, Data: []byte("x")}); pass {
+		t.Error("stream 3 has its own codec")
+	}
+	g.control(protocol.ScreenRemoved{Stream: 3})
+	if pass, _ := g.frame(&protocol.Frame{Stream: 3, Data: b.Bytes()}); pass {
+		t.Error("a frame of a stream that is gone")
+	}
+	if pass, _ := g.frame(&protocol.Frame{Data: []byte("x")}); !pass {
+		t.Error("the other stream went with it")
 	}
 }
 

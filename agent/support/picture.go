@@ -14,9 +14,10 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-// flow counts the picture of one session. config belongs to the controller's goroutine.
+// flow counts one stream of a session. config and level belong to the controller's goroutine.
 type flow struct {
 	config *protocol.ScreenConfig
+	level  string // of protocol.ScreenLevel; "" before it was told
 
 	mu       sync.Mutex
 	frames   int
@@ -32,7 +33,7 @@ const unpainted = 256 // frames whose painting is waited for
 func (f *flow) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.config = nil
+	f.config, f.level = nil, ""
 	f.frames, f.bytes, f.first = 0, 0, false
 	f.since = time.Now()
 	f.received, f.order = map[uint32]int64{}, nil
@@ -75,25 +76,35 @@ func (f *flow) rates(now time.Time) (bitsPerSec, fps float64) {
 
 // onFrame runs on the peer's goroutine: nothing in it waits.
 func (c *Controller) onFrame(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
-	_ = p.SendControl(protocol.ScreenFeedback{Frame: f.Frame, ReceivedMs: receivedMs}) // the next one tells as much
-	c.show(g, f, receivedMs)
+	if f.Kind != protocol.FrameStill {
+		_ = p.SendControl(protocol.ScreenFeedback{Stream: int(f.Stream), Frame: f.Frame, ReceivedMs: receivedMs}) // the next one tells as much
+	}
+	c.show(p, g, f, receivedMs)
 }
 
 // show hands a frame on to the viewer, if the gate lets it pass.
-func (c *Controller) show(g *gate, f *protocol.Frame, receivedMs int64) {
+func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
 	pass, lost := g.frame(f)
 	if lost {
-		c.post((*Controller).askKey)
+		c.post(func(c *Controller) { c.askKey(f.Stream) })
 	}
 	if !pass {
 		return
 	}
-	first := c.flow.add(f, receivedMs)
+	if f.Kind == protocol.FrameStill {
+		c.post(func(c *Controller) {
+			if c.peer == p {
+				c.onStill(f)
+			}
+		})
+		return
+	}
+	first := c.flows[f.Stream].add(f, receivedMs)
 	if v := c.theViewer(); v != nil {
 		v.Push(f)
 	}
 	if first {
-		c.post(func(c *Controller) { c.status.Frames = c.status.View == "on" || c.flow.config != nil })
+		c.post(func(c *Controller) { c.status.Frames = c.status.View == "on" || c.flows[f.Stream].config != nil })
 	}
 }
 
@@ -117,10 +128,11 @@ func (c *Controller) OpenViewer() (url string, port int, err error) {
 		OnCodecs: func(list []string) {
 			c.post(func(c *Controller) { c.codecs = list; c.sendCodecs() })
 		},
-		OnPainted: func(frame uint32, atMs int64) {
-			c.post(func(c *Controller) { c.onPainted(frame, atMs) })
+		OnPainted: func(stream uint8, frame uint32, atMs int64) {
+			c.post(func(c *Controller) { c.onPainted(stream, frame, atMs) })
 		},
-		OnKeyframe: func() { c.post((*Controller).askKey) },
+		OnKeyframe: func(stream uint8) { c.post(func(c *Controller) { c.askKey(stream) }) },
+		OnStill:    func(stream uint8, auto bool) { c.post(func(c *Controller) { c.pageStill(stream, auto) }) },
 		OnPages: func(int) {
 			c.post(func(c *Controller) {
 				if c.Watched() == 0 { // now: another page may have opened, and told its codecs, since
@@ -155,12 +167,15 @@ func (c *Controller) adopt(v *viewer.Server) bool {
 	}
 	c.viewer = v
 	c.mu.Unlock()
-	if m := c.flow.config; m != nil {
-		v.SetConfig(protocol.ViewerConfig{Codec: m.Codec, Width: m.Width, Height: m.Height, Surface: m.Surface})
-	}
 	c.tellViewer()
-	if c.flow.config != nil {
-		c.askKey() // the picture runs already
+	for i := range c.flows {
+		if m := c.flows[i].config; m != nil {
+			v.SetConfig(viewerConfig(*m))
+			c.askKey(uint8(i)) // the picture runs already
+		}
+		if level := c.flows[i].level; level != "" {
+			v.SetLevel(protocol.ViewerLevel{Stream: i, Level: level})
+		}
 	}
 	c.peers.Go(func() {
 		if err := v.Run(c.ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -194,23 +209,101 @@ func (c *Controller) sendCodecs() {
 	}
 }
 
-func (c *Controller) onPainted(frame uint32, atMs int64) {
-	if receivedMs, ok := c.flow.painted(frame); ok && c.peer != nil {
-		_ = c.peer.SendControl(protocol.ScreenFeedback{Frame: frame, ReceivedMs: receivedMs, DecodedMs: atMs})
+func (c *Controller) onPainted(stream uint8, frame uint32, atMs int64) {
+	if receivedMs, ok := c.flows[stream].painted(frame); ok && c.peer != nil {
+		_ = c.peer.SendControl(protocol.ScreenFeedback{Stream: int(stream), Frame: frame, ReceivedMs: receivedMs, DecodedMs: atMs})
 	}
 }
 
 // askKey asks for a key frame, at most one in keyGap; one that is due later goes out with the tick.
-func (c *Controller) askKey() {
+func (c *Controller) askKey(stream uint8) {
 	if c.peer == nil {
 		return
 	}
-	if time.Since(c.keyAt) < keyGap {
-		c.keyDue = true
+	k := &c.keys[stream]
+	if time.Since(k.at) < keyGap {
+		k.due = true
 		return
 	}
-	c.keyAt, c.keyDue = time.Now(), false
-	_ = c.peer.SendControl(protocol.ScreenKeyframe{}) // the viewer asks again when none comes
+	k.at, k.due = time.Now(), false
+	_ = c.peer.SendControl(protocol.ScreenKeyframe{Stream: int(stream)}) // the viewer asks again when none comes
+}
+
+func viewerConfig(m protocol.ScreenConfig) protocol.ViewerConfig {
+	return protocol.ViewerConfig{Stream: m.Stream, Codec: m.Codec, Width: m.Width, Height: m.Height, Surface: m.Surface}
+}
+
+// onTick runs each second.
+func (c *Controller) onTick(now time.Time) {
+	c.bits, c.fps = 0, 0
+	for i := range c.flows {
+		if c.keys[i].due {
+			c.askKey(uint8(i))
+		}
+		bits, fps := c.flows[i].rates(now)
+		c.bits, c.fps = c.bits+bits, max(c.fps, fps)
+	}
+	c.expireStills(now)
+	c.tellViewer()
+}
+
+// onConfig takes what the frames of a stream are from now on.
+func (c *Controller) onConfig(m protocol.ScreenConfig) {
+	if v := c.theViewer(); v != nil {
+		v.SetConfig(viewerConfig(m))
+	}
+	c.flows[m.Stream].config = &m
+	c.status.View, c.status.Cause, c.status.Surface = "on", "", m.Surface // the server's word for it may be late
+	c.status.Level = c.level()
+}
+
+// onRemoved takes one of several streams away.
+func (c *Controller) onRemoved(stream int) {
+	c.noStill(uint8(stream), "off")
+	c.flows[stream].reset()
+	if v := c.theViewer(); v != nil {
+		v.Remove(stream)
+	}
+	for i := range c.flows {
+		if m := c.flows[i].config; m != nil {
+			c.status.Surface = m.Surface
+			break
+		}
+	}
+	c.status.Level = c.level()
+}
+
+// onLevel takes what the path allows of a stream.
+func (c *Controller) onLevel(m protocol.ScreenLevel) {
+	c.flows[m.Stream].level = m.Level
+	c.status.Level = c.level()
+	if v := c.theViewer(); v != nil {
+		v.SetLevel(protocol.ViewerLevel{Stream: m.Stream, Level: m.Level, Why: m.Why})
+	}
+}
+
+// level is the best of the streams': "stills" or "none" where no stream moves, else "".
+func (c *Controller) level() (best string) {
+	best = "none"
+	told := false
+	for i := range c.flows {
+		switch c.flows[i].level {
+		case "none":
+			told = true
+		case "stills":
+			best, told = "stills", true
+		case "video":
+			return ""
+		default:
+			if c.flows[i].config != nil {
+				return ""
+			}
+		}
+	}
+	if !told {
+		return ""
+	}
+	return best
 }
 
 // tellViewer sends the viewer's state: at each change and every second.

@@ -75,7 +75,11 @@ func (c *Controller) begin(m protocol.SessionState) {
 
 // clearPicture takes the last picture away from the viewer.
 func (c *Controller) clearPicture() {
-	c.flow.reset()
+	for i := range c.flows {
+		c.noStill(uint8(i), "off")
+		c.flows[i].reset()
+	}
+	c.status.Level = ""
 	if v := c.theViewer(); v != nil {
 		v.Reset()
 	}
@@ -132,7 +136,7 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 			early := gate.control(msg)
 			post(func(c *Controller) { c.onControl(msg) })
 			for _, f := range early {
-				c.show(gate, f, time.Now().UnixMilli())
+				c.show(p, gate, f, time.Now().UnixMilli())
 			}
 		},
 		OnDirect: func(msg any) {
@@ -155,7 +159,9 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 		return
 	}
 	c.peer, c.status.State = p, "connecting"
-	c.flow.reset()
+	for i := range c.flows {
+		c.flows[i].reset()
+	}
 	c.peers.Go(func() {
 		if err := p.Run(c.ctx); err != nil {
 			c.cfg.Log.Error("peer failed", "session", string(id), "err", err)
@@ -204,11 +210,13 @@ func (c *Controller) onConsent(m protocol.ConsentState) {
 func (c *Controller) onControl(msg any) {
 	switch m := msg.(type) {
 	case protocol.ScreenConfig:
-		if v := c.theViewer(); v != nil {
-			v.SetConfig(protocol.ViewerConfig{Codec: m.Codec, Width: m.Width, Height: m.Height, Surface: m.Surface})
-		}
-		c.flow.config = &m
-		c.status.View, c.status.Cause, c.status.Surface = "on", "", m.Surface // the server's word for it may be late
+		c.onConfig(m)
+	case protocol.ScreenRemoved:
+		c.onRemoved(m.Stream)
+	case protocol.ScreenLevel:
+		c.onLevel(m)
+	case protocol.ScreenRefused:
+		c.onRefused(m)
 	case protocol.ScreenStopped:
 		c.status.View, c.status.Cause, c.status.Frames = "off", m.Cause, false
 		c.offDue = true
@@ -249,6 +257,9 @@ func (c *Controller) ended(reason string) {
 	if c.peer != nil {
 		c.peer.Close(reason)
 		c.peer = nil
+	}
+	for i := range c.stills {
+		c.noStill(uint8(i), "off")
 	}
 	c.status.State, c.status.Reason, c.status.View = "ended", reason, "off"
 	c.status.Frames = false

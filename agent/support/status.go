@@ -22,6 +22,7 @@ type Status struct {
 	Cause   string // why it is off; see protocol.ConsentState
 	Surface string // what is shown, while on
 	Frames  bool   // a picture came since it was turned on
+	Level   string // "" (video), stills or none: what the path or the customer's machine allows of it
 
 	RTT    time.Duration // of the peer path; 0 = not measured
 	Offset time.Duration // this clock minus the customer's
@@ -122,6 +123,10 @@ func (s Status) Sentence() string {
 		return "The customer is choosing what to show."
 	case s.State == "connecting":
 		return "Connecting the two computers…"
+	case s.View == "on" && s.Level == "none":
+		return "The customer shows " + s.Shows() + ", but no picture gets through. Chat goes on; the picture comes back by itself."
+	case s.View == "on" && s.Level == "stills":
+		return "The customer shows " + s.Shows() + ". Single pictures only: their connection or computer is too slow for video."
 	case s.View == "on" && s.Frames:
 		return "The customer shows " + s.Shows() + "."
 	case s.View == "on":

@@ -21,8 +21,16 @@ const (
 
 // page is one open viewer page.
 type page struct {
-	ws     *websocket.Conn
-	reader *Reader
+	ws      *websocket.Conn
+	wake    chan struct{} // capacity 1: something may be there to send
+	readers [protocol.MaxStreams]*Reader
+}
+
+func (p *page) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 // servePage upgrades, admits and serves one page until it goes or ctx ends.
@@ -55,8 +63,11 @@ func (s *Server) servePage(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	_ = ws.SetReadDeadline(time.Time{})
 
-	p := &page{ws: ws, reader: s.queue.Join()}
-	defer s.queue.Leave(p.reader)
+	p := &page{ws: ws, wake: make(chan struct{}, 1)}
+	for i := range s.streams {
+		p.readers[i] = s.streams[i].queue.Join(p.wake)
+		defer s.streams[i].queue.Leave(p.readers[i])
+	}
 	if !s.add(p) {
 		bye(ws, protocol.CloseTryLater, "Too many viewer pages are open. Close one.")
 		return
@@ -112,51 +123,98 @@ func (s *Server) readPage(p *page) {
 		case protocol.ViewerCodecs:
 			s.cfg.OnCodecs(m.Decodable)
 		case protocol.ViewerPainted:
-			s.cfg.OnPainted(m.Frame, m.AtMs)
+			s.cfg.OnPainted(uint8(m.Stream), m.Frame, m.AtMs)
 		case protocol.ViewerKeyframe:
-			s.queue.Lose(p.reader)
+			s.streams[m.Stream].queue.Lose(p.readers[m.Stream])
+		case protocol.ViewerStill:
+			s.cfg.OnStill(uint8(m.Stream), m.Auto)
 		}
 	}
 }
 
-// writePage is the only writer of data: the welcome, then state and configuration as they change, then frames in
-// order. Frames wait until the page knows what they are.
+// told is what a page was told: the counters of the state and of each stream, and whether that has a configuration.
+type told struct {
+	state   int
+	streams [protocol.MaxStreams]struct {
+		counters
+		config bool
+	}
+}
+
+// news is what a page was not told yet; it is told afterwards.
+func (s *Server) news(was *told) (out []any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was.state != s.stateNo {
+		out = append(out, s.state)
+	}
+	was.state = s.stateNo
+	for i := range s.streams {
+		st, w := &s.streams[i], &was.streams[i]
+		if w.removals != st.removals && w.config {
+			out = append(out, protocol.ViewerRemoved{Stream: i})
+			w.config = false
+		}
+		if w.configs != st.configs && st.config != nil {
+			out = append(out, *st.config)
+			w.config = true
+		}
+		if w.levels != st.levels && st.level != nil {
+			out = append(out, *st.level)
+		}
+		if w.refusals != st.refusals {
+			out = append(out, protocol.ViewerRefused{Stream: i, Why: st.refused})
+		}
+		w.counters = st.counters
+	}
+	return out
+}
+
+// newcomer has been told nothing. Refusals before its time are none of its own.
+func (s *Server) newcomer() (t told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.state = -1
+	for i := range s.streams {
+		t.streams[i].refusals = s.streams[i].refusals
+	}
+	return t
+}
+
+// writePage is the only writer of data: the welcome, then state and streams as they change, then the streams' frames
+// in turn, each in order. Frames wait until the page knows what they are.
 func (s *Server) writePage(ctx context.Context, p *page, token string) {
 	defer p.ws.Close()
-	put := func(kind int, data []byte) bool {
+	put := func(msg any) bool {
 		_ = p.ws.SetWriteDeadline(time.Now().Add(writeTimeout))
-		return p.ws.WriteMessage(kind, data) == nil
+		return p.ws.WriteMessage(websocket.TextMessage, protocol.Encode(msg)) == nil
 	}
-	if !put(websocket.TextMessage, protocol.Encode(protocol.ViewerWelcome{Token: token})) {
+	if !put(protocol.ViewerWelcome{Token: token}) {
 		return
 	}
-	sentConfig, sentState := 0, -1
+	told := s.newcomer()
 	for {
-		s.mu.Lock()
-		config, configNo, state, stateNo := s.config, s.configNo, s.state, s.stateNo
-		s.mu.Unlock()
-		if stateNo != sentState {
-			sentState = stateNo
-			if !put(websocket.TextMessage, protocol.Encode(state)) {
+		for _, msg := range s.news(&told) {
+			if !put(msg) {
 				return
 			}
 		}
-		if config != nil && configNo != sentConfig {
-			sentConfig = configNo
-			if !put(websocket.TextMessage, protocol.Encode(*config)) {
-				return
-			}
-		}
-		if config != nil {
-			if f := s.queue.Take(p.reader); f != nil {
-				if !p.putFrame(f) {
-					return
-				}
+		more := false
+		for i := range told.streams {
+			if !told.streams[i].config {
 				continue
 			}
+			if f := s.streams[i].queue.Take(p.readers[i]); f != nil {
+				if more = true; !p.putFrame(f) {
+					return
+				}
+			}
+		}
+		if more {
+			continue
 		}
 		select {
-		case <-p.reader.Wake:
+		case <-p.wake:
 		case <-ctx.Done():
 			bye(p.ws, protocol.CloseGoingAway, "The share has ended.")
 			return

@@ -1,7 +1,8 @@
 package viewer
 
-// The frames on their way to the viewer pages: those since the last key frame, bounded. A page that joins begins
-// with that chain; one that falls behind waits for the next key frame, which is asked for.
+// The frames of one stream on their way to the viewer pages: those since the last key frame, bounded, and the still
+// of the newest. A page that joins begins with that chain; one that falls behind waits for the next key frame, which
+// is asked for.
 
 import (
 	"sync"
@@ -23,17 +24,19 @@ type Queue struct {
 	frames  []*protocol.Frame
 	base    uint64 // index of frames[0]
 	bytes   int
-	whole   bool   // frames begins with a key frame, and none is missing
-	last    uint32 // number of the newest frame
-	any     bool   // last is valid
+	whole   bool            // frames begins with a key frame, and none is missing
+	last    uint32          // number of the newest frame
+	any     bool            // last is valid
+	still   *protocol.Frame // of the newest frame, or nil
 	readers map[*Reader]struct{}
 }
 
 // Reader is one page's place in a Queue.
 type Reader struct {
-	Wake chan struct{} // capacity 1: something may be there to Take
-	next uint64
-	lost bool // waits for a key frame
+	waker chan<- struct{} // capacity 1: something may be there to Take
+	next  uint64
+	lost  bool // waits for a key frame
+	still bool // has not taken the queue's still
 }
 
 // NewQueue makes an empty queue. needKey is called when a reader can only go on with a key frame; it must not block.
@@ -67,6 +70,9 @@ func (q *Queue) push(f *protocol.Frame) (needKey bool) {
 		q.cut() // readers that are up to date go on; the others, and new ones, need a key frame
 	}
 	q.last, q.any = f.Frame, true
+	if q.still != nil && int32(q.still.Frame-f.Frame) < 0 {
+		q.still = nil
+	}
 	q.frames = append(q.frames, f)
 	q.bytes += len(f.Data)
 	for r := range q.readers {
@@ -77,6 +83,21 @@ func (q *Queue) push(f *protocol.Frame) (needKey bool) {
 		r.wake()
 	}
 	return needKey
+}
+
+// Still takes the lossless picture of the newest frame. One of an older frame is dropped: nothing older than what is
+// shown is ever shown.
+func (q *Queue) Still(f *protocol.Frame) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.any && int32(f.Frame-q.last) < 0 {
+		return
+	}
+	q.still = f
+	for r := range q.readers {
+		r.still = true
+		r.wake()
+	}
 }
 
 // cut drops the chain. Readers that had not taken all of it are lost.
@@ -96,17 +117,18 @@ func (q *Queue) Reset() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.cut()
-	q.any = false
+	q.any, q.still = false, nil
 	for r := range q.readers {
 		r.lost = true
 	}
 }
 
 // Join adds a reader. It begins with the chain since the last key frame where that is whole, else with the next
-// key frame, which is asked for.
-func (q *Queue) Join() *Reader {
+// key frame, which is asked for. waker is told when something may be there; its capacity is 1, and the readers of
+// several queues may share it.
+func (q *Queue) Join(waker chan<- struct{}) *Reader {
 	q.mu.Lock()
-	r := &Reader{Wake: make(chan struct{}, 1), next: q.base, lost: !q.whole}
+	r := &Reader{waker: waker, next: q.base, lost: !q.whole, still: q.still != nil}
 	ask := r.lost && q.any
 	q.readers[r] = struct{}{}
 	r.wake()
@@ -137,8 +159,15 @@ func (q *Queue) Take(r *Reader) *protocol.Frame {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	i := int(r.next - q.base)
-	if r.lost || i >= len(q.frames) {
+	if r.lost {
 		return nil
+	}
+	if i >= len(q.frames) {
+		if !r.still {
+			return nil
+		}
+		r.still = false
+		return q.still
 	}
 	r.next++
 	return q.frames[i]
@@ -147,7 +176,7 @@ func (q *Queue) Take(r *Reader) *protocol.Frame {
 // wake tells the reader's goroutine to look; it never waits.
 func (r *Reader) wake() {
 	select {
-	case r.Wake <- struct{}{}:
+	case r.waker <- struct{}{}:
 	default:
 	}
 }

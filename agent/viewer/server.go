@@ -28,28 +28,39 @@ type Config struct {
 	Files fs.FS
 	Log   *slog.Logger // nil: no log
 
-	OnCodecs   func(decodable []string)       // a page told what it can decode, best first
-	OnPainted  func(frame uint32, atMs int64) // a page painted a frame; Unix milliseconds
-	OnKeyframe func()                         // a key frame is needed
-	OnPages    func(open int)                 // how many pages are open
+	OnCodecs   func(decodable []string)                     // a page told what it can decode, best first
+	OnPainted  func(stream uint8, frame uint32, atMs int64) // a page painted a frame; Unix milliseconds
+	OnKeyframe func(stream uint8)                           // a key frame is needed
+	OnStill    func(stream uint8, auto bool)                // a page wants a still; auto: nobody asked for it
+	OnPages    func(open int)                               // how many pages are open
 }
 
 // Server is one running viewer. All methods are safe from any goroutine.
 type Server struct {
 	cfg   Config
 	guard *Guard
-	queue *Queue
 	ln    net.Listener
 
-	mu       sync.Mutex
-	pages    map[*page]struct{}
-	config   *protocol.ViewerConfig
-	configNo int // raised at each change
-	state    protocol.ViewerState
-	stateNo  int
-	ended    bool // Run waits for serving
-	serving  sync.WaitGroup
+	mu      sync.Mutex
+	pages   map[*page]struct{}
+	streams [protocol.MaxStreams]stream
+	state   protocol.ViewerState
+	stateNo int
+	ended   bool // Run waits for serving
+	serving sync.WaitGroup
 }
+
+// stream is one of the sources shown.
+type stream struct {
+	queue   *Queue
+	config  *protocol.ViewerConfig // nil: nothing is shown
+	level   *protocol.ViewerLevel  // nil: video, as far as is known
+	refused string                 // why the last still did not come
+	counters
+}
+
+// counters count up at each change of a stream.
+type counters struct{ removals, configs, levels, refusals int }
 
 // New listens on 127.0.0.1. It serves nothing before Run.
 func New(cfg Config) (*Server, error) {
@@ -60,10 +71,13 @@ func New(cfg Config) (*Server, error) {
 		cfg.OnCodecs = func([]string) {}
 	}
 	if cfg.OnPainted == nil {
-		cfg.OnPainted = func(uint32, int64) {}
+		cfg.OnPainted = func(uint8, uint32, int64) {}
 	}
 	if cfg.OnKeyframe == nil {
-		cfg.OnKeyframe = func() {}
+		cfg.OnKeyframe = func(uint8) {}
+	}
+	if cfg.OnStill == nil {
+		cfg.OnStill = func(uint8, bool) {}
 	}
 	if cfg.OnPages == nil {
 		cfg.OnPages = func(int) {}
@@ -73,7 +87,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("viewer: cannot listen on 127.0.0.1:%d: %w", cfg.Port, err)
 	}
 	s := &Server{cfg: cfg, ln: ln, guard: NewGuard(ln.Addr().(*net.TCPAddr).Port), pages: map[*page]struct{}{}}
-	s.queue = NewQueue(cfg.OnKeyframe)
+	for i := range s.streams {
+		s.streams[i].queue = NewQueue(func() { cfg.OnKeyframe(uint8(i)) })
+	}
 	s.state = protocol.ViewerState{State: "waiting", Verification: "unchecked"}
 	return s, nil
 }
@@ -108,22 +124,49 @@ func (s *Server) Run(ctx context.Context) error {
 // Close frees the port of a server that never ran.
 func (s *Server) Close() error { return s.ln.Close() }
 
-// Push hands a frame on to the pages.
-func (s *Server) Push(f *protocol.Frame) { s.queue.Push(f) }
-
-// Reset begins another session: no configuration, no frames.
-func (s *Server) Reset() {
-	s.queue.Reset()
-	s.mu.Lock()
-	s.config = nil
-	s.mu.Unlock()
+// Push hands a frame on to the pages. Its stream is below protocol.MaxStreams, as ParseChunk leaves it.
+func (s *Server) Push(f *protocol.Frame) {
+	if f.Kind == protocol.FrameStill {
+		s.streams[f.Stream].queue.Still(f)
+	} else {
+		s.streams[f.Stream].queue.Push(f)
+	}
 }
 
-// SetConfig tells the pages what the frames are.
+// Reset begins another session: no stream.
+func (s *Server) Reset() {
+	for i := range s.streams {
+		s.Remove(i)
+	}
+}
+
+// Remove takes a stream away from the pages.
+func (s *Server) Remove(i int) {
+	s.change(i, func(st *stream) {
+		st.queue.Reset()
+		st.config, st.level = nil, nil
+		st.removals++
+	})
+}
+
+// SetConfig tells the pages what the frames of a stream are.
 func (s *Server) SetConfig(c protocol.ViewerConfig) {
+	s.change(c.Stream, func(st *stream) { st.config = &c; st.configs++ })
+}
+
+// SetLevel tells the pages what the path allows of a stream.
+func (s *Server) SetLevel(l protocol.ViewerLevel) {
+	s.change(l.Stream, func(st *stream) { st.level = &l; st.levels++ })
+}
+
+// RefuseStill tells the pages why a still does not come; see protocol.ViewerRefused.
+func (s *Server) RefuseStill(i int, why string) {
+	s.change(i, func(st *stream) { st.refused = why; st.refusals++ })
+}
+
+func (s *Server) change(i int, fn func(*stream)) {
 	s.mu.Lock()
-	s.config = &c
-	s.configNo++
+	fn(&s.streams[i])
 	s.mu.Unlock()
 	s.wakeAll()
 }
@@ -149,7 +192,7 @@ func (s *Server) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.pages {
-		p.reader.wake()
+		p.wakeUp()
 	}
 }
 

@@ -117,7 +117,7 @@ func next(t *testing.T, ws *websocket.Conn) any {
 		if err != nil || c.Chunk != 0 || c.Chunks != 1 {
 			t.Fatalf("frame header: %+v, %v", c, err)
 		}
-		return &protocol.Frame{Kind: c.Kind, Frame: c.Frame, CaptureMs: c.CaptureMs, Data: payload}
+		return &protocol.Frame{Kind: c.Kind, Stream: c.Stream, Frame: c.Frame, CaptureMs: c.CaptureMs, Data: payload}
 	}
 	msg, err := protocol.Decode(data, protocol.ViewerHost)
 	if err != nil {
@@ -261,8 +261,8 @@ func TestBadMessageClosesThePage(t *testing.T) {
 func TestPictureReachesEachPage(t *testing.T) {
 	codecs, painted, keys := make(chan []string, 4), make(chan uint32, 4), make(chan struct{}, 100)
 	s := start(t, Config{
-		OnCodecs: func(c []string) { codecs <- c }, OnPainted: func(f uint32, _ int64) { painted <- f },
-		OnKeyframe: func() { keys <- struct{}{} },
+		OnCodecs: func(c []string) { codecs <- c }, OnPainted: func(_ uint8, f uint32, _ int64) { painted <- f },
+		OnKeyframe: func(uint8) { keys <- struct{}{} },
 	})
 	ws, _ := open(t, s, protocol.ViewerHello{Code: codeOf(s.URL())})
 	if st := next(t, ws).(protocol.ViewerState); st.State != "waiting" || st.Verification != "unchecked" {
@@ -347,13 +347,13 @@ func TestQueue(t *testing.T) {
 			}
 		}
 	}
-	early := q.Join()
+	early := q.Join(make(chan struct{}, 1))
 	if asked != 0 {
 		t.Fatal("asked for a key frame before there was a stream")
 	}
 	q.Push(key(1))
 	want("the first", take(early), 1)
-	slow := q.Join()
+	slow := q.Join(make(chan struct{}, 1))
 	for n := uint32(2); n <= maxChainFrames; n++ {
 		q.Push(delta(n))
 		take(early)
@@ -365,7 +365,7 @@ func TestQueue(t *testing.T) {
 		t.Fatal("no key frame was asked for")
 	}
 	asked = 0
-	late := q.Join() // no whole chain any more
+	late := q.Join(make(chan struct{}, 1)) // no whole chain any more
 	if asked != 1 {
 		t.Fatal("a page that joins needs a key frame")
 	}
@@ -389,6 +389,126 @@ func TestQueue(t *testing.T) {
 	q.Push(delta(700)) // of another session, without a key frame
 	want("after a reset", take(early))
 	q.Leave(early)
+}
+
+func TestQueueStill(t *testing.T) {
+	q := NewQueue(func() {})
+	wake := make(chan struct{}, 1)
+	r := q.Join(wake)
+	still := func(n uint32) *protocol.Frame { return frame(protocol.FrameStill, n, "s") }
+	take := func(r *Reader) string {
+		f := q.Take(r)
+		if f == nil {
+			return ""
+		}
+		return string(f.Data)
+	}
+	q.Push(key(1))
+	q.Push(delta(2))
+	<-wake
+	q.Still(still(2))
+	<-wake
+	late := q.Join(make(chan struct{}, 1))
+	for _, r := range []*Reader{r, late} {
+		for _, want := range []string{"k1", "d2", "s2", ""} { // after the frame that it replaces, and once
+			if got := take(r); got != want {
+				t.Fatalf("took %q, want %q", got, want)
+			}
+		}
+	}
+	q.Still(still(1)) // older than what is shown
+	if got := take(r); got != "" {
+		t.Errorf("took %q", got)
+	}
+	q.Still(still(2))
+	q.Push(delta(3)) // it moves: the chain goes on, the still is old
+	if got := take(r) + take(r); got != "d3" {
+		t.Errorf("took %q, want d3 alone", got)
+	}
+	q.Still(still(4)) // came before its frame
+	q.Push(delta(4))
+	if got := take(r) + take(r); got != "d4s4" {
+		t.Errorf("took %q", got)
+	}
+	q.Reset()
+	if got := take(q.Join(wake)); got != "" {
+		t.Errorf("after a reset came %q", got)
+	}
+}
+
+// TestStreams: each has its own chain, its own configuration and its own end.
+func TestStreams(t *testing.T) {
+	keys, painted, stills := make(chan uint8, 100), make(chan uint8, 4), make(chan bool, 4)
+	s := start(t, Config{
+		OnKeyframe: func(i uint8) { keys <- i }, OnPainted: func(i uint8, _ uint32, _ int64) { painted <- i },
+		OnStill: func(i uint8, auto bool) { stills <- auto && i == 3 },
+	})
+	ws, _ := open(t, s, protocol.ViewerHello{Code: codeOf(s.URL())})
+	on := func(i uint8, f *protocol.Frame) *protocol.Frame { f.Stream = i; return f }
+	want := func(what string, want ...string) {
+		t.Helper()
+		got := map[string]bool{}
+		for len(got) < len(want) {
+			switch m := next(t, ws).(type) {
+			case protocol.ViewerConfig:
+				got[m.Codec] = true
+			case protocol.ViewerRemoved:
+				got["-"+string(rune('0'+m.Stream))] = true
+			case protocol.ViewerLevel:
+				got[m.Level] = true
+			case protocol.ViewerRefused:
+				got[m.Why] = true
+			case *protocol.Frame:
+				got[string(rune('0'+m.Stream))+string(m.Data)] = true
+			}
+		}
+		for _, w := range want {
+			if !got[w] {
+				t.Errorf("%s: got %v, want %v", what, got, want)
+			}
+		}
+	}
+	s.SetConfig(protocol.ViewerConfig{Codec: "a", Surface: "window"})
+	s.SetConfig(protocol.ViewerConfig{Stream: 3, Codec: "b", Surface: "camera"})
+	s.Push(key(1))
+	s.Push(on(3, key(9)))
+	want("both", "a", "b", "0k1", "3k9")
+	s.Push(delta(2))
+	s.Push(on(3, delta(11))) // 10 is missing: that chain alone ends
+	want("after a gap in one", "0d2")
+	if i := <-keys; i != 3 {
+		t.Errorf("a key frame of stream %d was asked for", i)
+	}
+	send(ws, protocol.ViewerPainted{Stream: 3, Frame: 9})
+	send(ws, protocol.ViewerStill{Stream: 3, Auto: true})
+	if i, ok := <-painted, <-stills; i != 3 || !ok {
+		t.Errorf("painted %d, still %v", i, ok)
+	}
+	s.RefuseStill(3, "large")
+	s.SetLevel(protocol.ViewerLevel{Stream: 3, Level: "stills", Why: "path"})
+	want("what went wrong", "large", "stills")
+	s.Remove(3)
+	s.Push(delta(3))
+	want("one is gone", "-3", "0d3")
+	s.Push(on(3, key(1))) // of nothing that is known
+	s.SetConfig(protocol.ViewerConfig{Codec: "c"})
+	want("no frame without a configuration", "c")
+	s.Reset()
+	s.SetConfig(protocol.ViewerConfig{Codec: "d"}) // at once: the page must still hear that the old one is gone
+	want("another session", "-0", "d")
+	ws2, _ := open(t, s, protocol.ViewerHello{Code: codeOf(s.URL())})
+	for {
+		m := next(t, ws2)
+		if _, old := m.(protocol.ViewerRefused); old {
+			t.Fatal("a page hears of a refusal before its time")
+		}
+		if c, ok := m.(protocol.ViewerConfig); ok {
+			if c.Codec != "d" {
+				t.Errorf("a new page got %+v", c)
+			}
+			break
+		}
+	}
 }
 
 // FuzzViewerGuard: only our own name and origin pass, whatever a request says.

@@ -236,7 +236,10 @@ func OpenPage(t *testing.T, url string) *Page {
 			}
 			if kind == websocket.BinaryMessage {
 				head, _, err := protocol.ParseChunk(data[:protocol.FrameHeaderBytes+1])
-				if err == nil && len(data) == protocol.FrameHeaderBytes+40_000 {
+				switch {
+				case err == nil && head.Kind == protocol.FrameStill:
+					p.Add(&protocol.Frame{Kind: head.Kind, Stream: head.Stream, Frame: head.Frame, Data: data[protocol.FrameHeaderBytes:]})
+				case err == nil && len(data) == protocol.FrameHeaderBytes+40_000:
 					p.Add(head)
 				}
 			} else if msg, err := protocol.Decode(data, protocol.ViewerHost); err == nil {
