@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -412,4 +413,28 @@ func TestEraseUnderLoad(t *testing.T) {
 	cancel()
 	busy.Wait()
 	wantErased(t, s, victim, other, 40)
+}
+
+// TestWipeUntilClean: a pass that found something is followed by another, and under
+// load it comes to an end.
+func TestWipeUntilClean(t *testing.T) {
+	broken := errors.New("broken")
+	for _, c := range []struct {
+		finds []int
+		want  int
+		err   error
+	}{
+		{[]int{0}, 1, nil}, {[]int{7, 0}, 2, nil}, {[]int{7, 1, 0}, 3, nil}, {[]int{7, 7, 7, 7}, wipePasses, nil}, {[]int{7, -1}, 2, broken},
+	} {
+		n := 0
+		err := untilClean(wipePasses, func() (int, error) {
+			if n++; c.finds[n-1] < 0 {
+				return 0, broken
+			}
+			return c.finds[n-1], nil
+		})
+		if n != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%v: %d passes, %v", c.finds, n, err)
+		}
+	}
 }

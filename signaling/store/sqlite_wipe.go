@@ -21,17 +21,37 @@ const wipeRead = 512
 // tree's page.
 const maxPages = 2 << 24
 
+// wipePasses is how often all pages are looked at, at most: who writes meanwhile moves
+// rows all the time, so that none may ever find all of them clean.
+const wipePasses = 3
+
 // wipeGaps zeroes the gaps of all pages, as many in one transaction as eraseFor
-// allows. What is erased must be deleted before.
+// allows. What is erased must be deleted before. While it looked at one page, a row
+// that was moved may have left bytes on another, so it looks again until all are clean.
 func (s *Store) wipeGaps(ctx context.Context) error {
+	return untilClean(wipePasses, func() (int, error) { return s.wipePass(ctx) })
+}
+
+// untilClean repeats a pass that found something, up to a number of times.
+func untilClean(passes int, pass func() (int, error)) error {
+	for range passes {
+		if n, err := pass(); err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// wipePass looks at every page once, and returns how many weren't clean.
+func (s *Store) wipePass(ctx context.Context) (found int, err error) {
 	q := s.reader(ctx)
 	for from := int64(1); ; from += wipeRead {
 		pages, err := first(q, scanOne[int64], "pages", "PRAGMA page_count")
 		if err != nil || from > pages {
-			return err
+			return found, err
 		}
 		if pages >= maxPages {
-			return fmt.Errorf("store: %w: the file is too large to be wiped (more than 128 GiB)", ErrRemains)
+			return found, fmt.Errorf("store: %w: the file is too large to be wiped (more than 128 GiB)", ErrRemains)
 		}
 		var dirty []int64
 		err = q(func(rows *sql.Rows) error {
@@ -44,12 +64,13 @@ func (s *Store) wipeGaps(ctx context.Context) error {
 			return err
 		}, "SELECT pgno, data FROM sqlite_dbpage WHERE pgno BETWEEN ? AND ?", from, from+wipeRead-1)
 		if err != nil {
-			return err
+			return found, err
 		}
+		found += len(dirty)
 		for len(dirty) > 0 {
 			n, err := patiently(ctx, s, func(t *tx) (int, error) { return t.wipe(dirty) })
 			if err != nil {
-				return err
+				return found, err
 			}
 			dirty = dirty[n:]
 		}
