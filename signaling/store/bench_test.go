@@ -252,11 +252,11 @@ func BenchmarkOpenMillion(b *testing.B) {
 		start := time.Now()
 		s, stop := run(b, Options{Dir: dir})
 		must(b, func(d func(int64, error)) error { return s.ServerStarted(time.Now(), d) })
-		waiting, err := s.Waiting(context.Background())
+		open, err := s.Overviews(context.Background())
 		took = append(took, time.Since(start))
 		b.StopTimer()
-		if err != nil || len(waiting) != 400 {
-			b.Fatalf("%d wait, %v", len(waiting), err)
+		if err != nil || len(open) != 400 {
+			b.Fatalf("%d are open, %v", len(open), err)
 		}
 		stop()
 		b.StartTimer()

@@ -3,8 +3,10 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -147,7 +149,19 @@ func TestQueueOrder(t *testing.T) {
 			t.Fatalf("%s: got %v, %v; want %v", what, got, err, want)
 		}
 	}
-	list, err := s.Waiting(t.Context())
+	open := func(is State) (list []Conversation, err error) {
+		all, err := s.Overviews(t.Context())
+		for _, o := range all {
+			if o.State == is {
+				list = append(list, o.Conversation)
+			}
+		}
+		slices.SortFunc(list, func(a, b Conversation) int {
+			return cmp.Or(a.ClaimedAt.Compare(b.ClaimedAt), a.WaitingSince.Compare(b.WaitingSince))
+		})
+		return list, err
+	}
+	list, err := open(Waiting)
 	check("waiting", list, err, ids...)
 	for _, want := range ids[:2] {
 		if got, err := claim(t, s, "", ana.ID, nil); err != nil || got.ID != want {
@@ -155,10 +169,15 @@ func TestQueueOrder(t *testing.T) {
 		}
 		clk.add(time.Second)
 	}
-	list, err = s.ByAgent(t.Context(), ana.ID)
-	check("mine", list, err, ids[:2]...)
+	list, err = open(Claimed)
+	check("claimed", list, err, ids[:2]...)
+	for _, c := range list {
+		if c.ClaimedBy != ana.ID {
+			t.Errorf("%s is held by %q", c.ID, c.ClaimedBy)
+		}
+	}
 	must(t, func(d func(Conversation, error)) error { return s.Release(ids[1], ana.ID, d) })
-	list, err = s.Waiting(t.Context())
+	list, err = open(Waiting)
 	check("released has its place again", list, err, ids[1:]...)
 	if _, err := say(t, s, fromCustomer(list[2], "m")); err != nil {
 		t.Fatal(err)

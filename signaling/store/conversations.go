@@ -156,17 +156,6 @@ func (s *Store) CurrentConversation(ctx context.Context, customer string) (Conve
 	return known[0], nil
 }
 
-// Waiting returns the queue, oldest first.
-func (s *Store) Waiting(ctx context.Context) ([]Conversation, error) {
-	return list(s.reader(ctx), scanConversation, conversationColumns+"WHERE state = 'waiting' ORDER BY waiting_since, id")
-}
-
-// ByAgent returns the conversations that the agent holds, oldest claim first.
-func (s *Store) ByAgent(ctx context.Context, agent string) ([]Conversation, error) {
-	return list(s.reader(ctx), scanConversation,
-		conversationColumns+"WHERE state = 'claimed' AND claimed_by = ? ORDER BY claimed_at, id", agent)
-}
-
 // Recent returns up to limit conversations in any state, the one with the latest
 // message first, as it was at most a second ago.
 func (s *Store) Recent(ctx context.Context, limit int) ([]Conversation, error) {

@@ -287,7 +287,7 @@ func TestNoDriverErrors(t *testing.T) {
 	s, _ := fresh(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.Waiting(ctx)
+	_, err := s.Overviews(ctx)
 	wantErr(t, err, context.Canceled)
 	_, err = do(t, func(d func(struct{}, error)) error { return setting(s, "k", nil, d) })
 	if err != nil {
