@@ -136,7 +136,7 @@ func (r *room) join(ctx context.Context, id protocol.ConversationID, hold bool) 
 // withSessions starts the session controller of the room's conversation.
 func (r *room) withSessions(ctx context.Context, viewerPort int) {
 	r.ctl = support.New(support.Config{
-		Conversation: r.id, Signaling: r.link, Log: r.app.log(), Files: web.Viewer(), ViewerPort: viewerPort,
+		Conversation: r.id, Signaling: r.link, Log: r.app.log(), Files: web.Viewer(), ViewerPort: viewerPort, Net: r.app.net,
 		OnStatus: func(s support.Status) {
 			r.post(func() {
 				r.status = s

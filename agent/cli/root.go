@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/pion/transport/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/lookalong/lookalong/internal/term"
@@ -21,11 +22,22 @@ type app struct {
 	colour  string // auto, always, never
 	verbose bool
 	getenv  func(string) string
+	net     transport.Net // of Config
+}
+
+// Config is what a program around the commands may change. The zero value is the product's.
+type Config struct {
+	Net transport.Net // what peer connections open their sockets through; nil: the machine's network
 }
 
 // Main runs one command line and returns its exit code (see exit.go). When ctx ends, the command ends politely.
 func Main(ctx context.Context, args []string, s term.Streams) int {
-	a := &app{io: s, getenv: os.Getenv}
+	return Config{}.Main(ctx, args, s)
+}
+
+// Main is the function of the same name with this configuration.
+func (c Config) Main(ctx context.Context, args []string, s term.Streams) int {
+	a := &app{io: s, getenv: os.Getenv, net: c.Net}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(s.In)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/transport/v5"
+
 	"github.com/lookalong/lookalong/agent/mailbox"
 	"github.com/lookalong/lookalong/agent/viewer"
 	"github.com/lookalong/lookalong/peer"
@@ -30,6 +32,8 @@ type Config struct {
 
 	Files      fs.FS // the viewer page; nil: no picture is ever shown
 	ViewerPort int   // of 127.0.0.1; 0: any free one
+
+	Net transport.Net // of the peers; nil: the machine's network
 
 	OnStatus    func(Status)                 // at each change but the numbers
 	OnDirect    func(protocol.DirectMessage) // a direct message arrived

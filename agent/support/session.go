@@ -130,7 +130,7 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 	}
 	p, err := peer.New(peer.Config{
 		Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
-		Signaler: signaler{c.cfg.Signaling, id}, Log: c.cfg.Log,
+		Signaler: signaler{c.cfg.Signaling, id}, Log: c.cfg.Log, Net: c.cfg.Net,
 		OnState: func(s peer.State, reason string) { post(func(c *Controller) { c.onPeer(s, reason) }) },
 		OnControl: func(msg any) {
 			early := gate.control(msg)
