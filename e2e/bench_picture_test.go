@@ -1,159 +1,281 @@
 package e2e
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
-	"io"
-	"math"
-	"net/http"
-	"net/http/httptest"
-	"slices"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lookalong/lookalong/e2e/browser"
+	"github.com/lookalong/lookalong/e2e/desktop"
+	"github.com/lookalong/lookalong/e2e/impair"
 )
 
-const measureFor = 10 * time.Second
+// Flags of the picture's benchmark: go test -bench Picture ./e2e -picture.cells 25ms/1%
+var (
+	pictureCells   = flag.String("picture.cells", "", "networks, comma-separated; empty: all")
+	pictureSizes   = flag.String("picture.sizes", "720,1080", "heights of the screen: 720, 1080")
+	pictureSources = flag.String("picture.sources", "ours,AV1,H264", "what is compared: ours, and RTP with AV1, H264, VP9 or VP8")
+	pictureFPS     = flag.Int("picture.fps", 15, "frames a second that the desktop draws")
+	pictureLong    = flag.Int("picture.seconds", 10, "how long each cell is measured, in seconds; at most 40")
+	pictureWarm    = flag.Int("picture.warm", 5, "how long each picture runs before it is measured, in seconds")
+	pictureOut     = flag.String("picture.out", "", "also write the figures to this file, as JSON")
+)
 
-// percentile of sorted or unsorted durations, in milliseconds.
-func percentile(d []time.Duration, p float64) float64 {
-	if len(d) == 0 {
-		return math.NaN()
-	}
-	slices.Sort(d)
-	return float64(d[min(len(d)-1, int(p*float64(len(d))))].Microseconds()) / 1000
+// bench is what the cells have in common: the customer's browser with the desktop, the agent's program on a bad network,
+// and another browser for what the agent sees, so that each one's processor time can be told.
+type bench struct {
+	b                  *testing.B
+	customers, viewers *browser.Browser
+	desk               desktop.Server
+	tab                *browser.Page // the desktop
+	c                  *browser.Page // the customer's page
+	chat               *program
+	line               impair.Remote
+	v                  *browser.Page // the viewer's page
+	rtp                *program
+	rtpURL             string
+	rtpLine            impair.Remote
+	send, watch        *browser.Page // of the RTP reference
 }
 
-// sample is JavaScript that, for the time it is given, reads the pattern's number from a source of pictures at every
-// frame of the screen and returns [time, number] pairs. Only one line
-// of the blocks is read, shrunk to one pixel a block: one read-back a sample, or the measuring would be what is measured.
-const sample = `(source,ms)=>new Promise(done=>{const out=[];const k=document.createElement('canvas');k.width=16;k.height=1;
-const x=k.getContext('2d',{willReadFrequently:true});x.imageSmoothingEnabled=false;const end=Date.now()+ms;
-const step=()=>{const el=document.querySelector(source);const w=el.videoWidth||el.width,h=el.videoHeight||el.height;
-if(w){x.drawImage(el,0,40/720*h,w,1,0,0,16,1);const d=x.getImageData(0,0,16,1).data;let n=0;
-for(let i=0;i<16;i++)if(d[i*4]>127)n|=1<<i;out.push([Date.now(),n])}
-if(Date.now()<end)requestAnimationFrame(step);else done(out)};requestAnimationFrame(step)})`
-
-// times is JavaScript that makes the pattern's page remember when it drew each number.
-const times = `(()=>{window.times={};const old=Object.getOwnPropertyDescriptor(window,'shown');let last=old&&old.value;
-Object.defineProperty(window,'shown',{get:()=>last,set:v=>{last=v;window.times[v.n]=v.at}});return true})()`
-
-// measured is what one way of carrying the picture did.
-type measured struct {
-	age, p50, p95, fps float64 // ms, ms, ms, frames a second
-	frames             int
+// built builds a program of this folder.
+func built(t testing.TB, name, pkg string) *exec.Cmd {
+	t.Helper()
+	path := filepath.Join(programs, name)
+	if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return exec.Command(path)
 }
 
-// measure samples a page's pictures while the pattern runs, and sets them against the times at which they were drawn.
-func measure(b *testing.B, pattern, shown *browser.Page, source string) measured {
-	got := browser.Eval[[][2]float64](shown, fmt.Sprintf("(%s)(%q,%d)", sample, source, measureFor.Milliseconds()))
-	drawn := browser.Eval[map[string]float64](pattern, "window.times")
-	var m measured
-	var ages []float64
-	var lat []time.Duration
-	last := -1.0
-	for _, s := range got {
-		at, ok := drawn[fmt.Sprint(int(s[1]))]
-		if !ok || s[0] < at {
-			continue // a number that was never drawn is a torn read
+// onLine runs the agent's CLI on a bad network.
+func (a *agent) onLine(args ...string) (*program, impair.Remote) {
+	a.t.Helper()
+	cmd, addr := built(a.t, "lookalong-on-line", "./impair/agent"), freePort(a.t)
+	cmd.Args = append(append(cmd.Args, addr), args...)
+	return startCommand(a.t, []string{"LOOKALONG_HOME=" + a.home}, "lookalong "+strings.Join(args, " "), cmd), impair.Remote("http://" + addr)
+}
+
+func newBrowser(b *testing.B) *browser.Browser {
+	b.Helper()
+	br, err := browser.Start(browser.Options{Flags: map[string]any{"screen-info": "{2560x1600}"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(br.Close)
+	return br
+}
+
+func newBench(b *testing.B) *bench {
+	x := &bench{b: b, customers: newBrowser(b), viewers: newBrowser(b), desk: desktop.Serve(b, browser.PatternTitle)}
+	s := newSite(b)
+	s.b = x.customers
+	ana := s.newAgent("Ana")
+	var profile *browser.Profile
+	profile, x.c = s.customer()
+	x.tab = profile.OpenWindow(b, "desktop", x.desk.Page(1280, 720, *pictureFPS), 1280, 720)
+	browser.Eval[bool](x.c, keepDirect)
+	write(x.c, "I can't find the button")
+	x.chat, x.line = ana.onLine("chat", "--next", "--no-open")
+	x.chat.wants("I can't find the button")
+
+	cmd, addr := built(b, "rtpref", "./impair/rtpref"), freePort(b)
+	cmd.Args = append(cmd.Args, addr)
+	x.rtp, x.rtpURL, x.rtpLine = startCommand(b, nil, "rtpref", cmd), "http://"+addr, impair.Remote("http://"+addr+"/line")
+	x.send = profile.OpenWindow(b, "send", "about:blank", 400, 300)
+
+	// The first share opens the viewer, which stays: a cell begins with a new session and an open page.
+	x.c.Click("button", "Share my screen")
+	v := x.viewers.Profile(b)
+	x.v = v.OpenWindow(b, "viewer", x.chat.viewerURL(), 1400, 900)
+	x.v.WaitPage("Live")
+	x.c.Click("button", "Disconnect")
+	x.c.WaitPage("Nothing is shared now.")
+	x.watch = v.OpenWindow(b, "watch", "about:blank", 1400, 900)
+	return x
+}
+
+// BenchmarkPicture: the picture beside ordinary RTP tracks of the same tab, over the same bad networks, in turn.
+func BenchmarkPicture(b *testing.B) {
+	list, err := cells(*pictureCells, *pictureSizes, *pictureFPS)
+	if err == nil && (*pictureLong < 1 || *pictureLong > 40) { // a page is not waited for longer than browser.Patience
+		err = fmt.Errorf("-picture.seconds is %d: between 1 and 40", *pictureLong)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	x := newBench(b)
+	var all []figures
+	for _, c := range list {
+		for _, source := range split(*pictureSources) {
+			f := figures{Network: c.Network, Size: c.Size, Source: source, Failed: "did not come to its end"}
+			b.Run(c.Size+"/"+c.Network+"/"+source, func(b *testing.B) {
+				for range b.N {
+					if source == "ours" {
+						f = x.ours(c)
+					} else {
+						f = x.reference(c, source)
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(f.Age, "age-ms")
+				b.ReportMetric(f.Kbit, "kbit/s")
+				b.ReportMetric(f.Luma, "dB")
+			})
+			all = append(all, f)
 		}
-		ages = append(ages, s[0]-at)
-		if s[1] != last {
-			last = s[1]
-			lat = append(lat, time.Duration(s[0]-at)*time.Millisecond)
+	}
+	fmt.Printf("\n%s\n%s", table(all), verdicts(all))
+	if *pictureOut != "" {
+		data, err := json.MarshalIndent(all, "", "\t")
+		if err == nil {
+			err = os.WriteFile(*pictureOut, data, 0o644)
+		}
+		if err != nil {
+			b.Error(err)
 		}
 	}
-	if len(ages) == 0 {
-		b.Fatal("no picture was seen")
+}
+
+// begin shows the desktop from its first frame on, so that every source carries the same.
+func (x *bench) begin(c cell) {
+	x.tab.Go(x.desk.Page(c.screen.width, c.screen.height, c.screen.fps))
+	x.tab.Size(c.screen.width, c.screen.height)
+}
+
+// set sets a line, or ends the benchmark.
+func (x *bench) set(line impair.Remote, c impair.Conditions) {
+	if err := line.Set(c); err != nil {
+		x.b.Fatal(err)
 	}
-	for _, a := range ages {
-		m.age += a / float64(len(ages))
-	}
-	m.frames = len(lat)
-	m.fps = float64(len(lat)) / measureFor.Seconds()
-	m.p50, m.p95 = percentile(lat, .5), percentile(lat, .95)
+}
+
+// ours measures a new session of ours.
+func (x *bench) ours(c cell) figures {
+	const canvas = "canvas"
+	x.begin(c)
+	withDesktop(x.v)
+	x.set(x.line, c.line)
+	defer x.set(x.line, impair.Conditions{})
+	first := x.first(c, x.c, x.v, canvas, func() { x.c.Click("button", "Share my screen") })
+	defer func() {
+		x.c.Click("button", "Disconnect")
+		x.c.WaitPage("Nothing is shared now.")
+	}()
+	m := x.measure(c, picture{x.v, canvas, x.chat.cmd.Process.Pid, x.line, true})
+	m.Source, m.First = "ours", first()
+	m.Codec = codecOf(x.v.Body())
 	return m
 }
 
-// rtpPage captures the same tab and sends it through an ordinary RTP track to a second peer connection in the page.
-const rtpPage = `<!doctype html><title>rtp</title><button>Go</button><video muted autoplay playsinline></video><script>
-document.querySelector('button').onclick=async()=>{const s=await navigator.mediaDevices.getDisplayMedia({video:{frameRate:30}});
-const t=s.getVideoTracks()[0];t.contentHint='text';const a=new RTCPeerConnection(),b=new RTCPeerConnection();
-a.onicecandidate=e=>b.addIceCandidate(e.candidate);b.onicecandidate=e=>a.addIceCandidate(e.candidate);
-b.ontrack=e=>{document.querySelector('video').srcObject=new MediaStream([e.track])};
-a.addTrack(t,s);await a.setLocalDescription();await b.setRemoteDescription(a.localDescription);await b.setLocalDescription();await a.setRemoteDescription(b.localDescription)}
-</script>`
-
-// BenchmarkPicture: mean age, latency and rate of the picture at 1280×720 on loopback, beside an ordinary RTP track of
-// the same tab in the same browser.
-func BenchmarkPicture(b *testing.B) {
-	for range b.N {
-		x := newShared(b)
-		v := x.share()
-		pictures(v, "the picture to settle after the start", 60)
-		browser.Eval[bool](x.pattern, times)
-		ours := measure(b, x.pattern, v, "canvas")
-		x.c.Click("button", "Stop sharing")
-		x.c.WaitPage("Nothing is shared now.")
-
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			_, _ = io.WriteString(w, rtpPage) // the browser may be gone
-		}))
-		defer srv.Close()
-		ref := x.profile.Open(b, "rtp", srv.URL)
-		ref.Show(browser.Look{Width: 1400, Height: 900})
-		ref.Click("button", "Go")
-		ref.Until("the first RTP picture", func() bool {
-			n, err := browser.TryEval[int](ref, "document.querySelector('video').videoWidth")
-			return err == nil && n > 0
-		})
-		rtp := measure(b, x.pattern, ref, "video")
-
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(ours.age, "age-ms")
-		b.ReportMetric(ours.p50, "latency-p50-ms")
-		b.ReportMetric(ours.p95, "latency-p95-ms")
-		b.ReportMetric(ours.fps, "frames/s")
-		b.ReportMetric(rtp.age, "rtp-age-ms")
-		b.ReportMetric(rtp.fps, "rtp-frames/s")
-		b.ReportMetric(ours.age/rtp.age, "age/rtp")
+// codecOf finds the codec among the facts that the viewer shows.
+func codecOf(text string) string {
+	for _, name := range []string{"AV1 4:4:4", "AV1", "H.264", "VP9", "VP8", "WEBP", "JPEG", "PNG"} {
+		if strings.Contains(text, name) {
+			return name
+		}
 	}
+	return ""
 }
 
-// BenchmarkFirstPicture: from the click (the source is selected by itself) to the first painted picture, in a session
-// that begins with the click, and in one that was connected before. The reference is one picture interval of the
-// pattern (66 ms): below that there was nothing to show.
-func BenchmarkFirstPicture(b *testing.B) {
-	for range b.N {
-		x := newShared(b)
-		// A viewer must be open to paint: one share before opens it, then the session is ended.
-		v := x.share()
-		x.c.Click("button", "Disconnect")
-		x.c.WaitPage("Nothing is shared now.")
-		cold := firstPicture(b, x, v)
-		x.c.Click("button", "Stop sharing")
-		x.c.WaitPage("Nothing is shared now.")
-		warm := firstPicture(b, x, v)
-		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(cold, "new-session-ms")
-		b.ReportMetric(warm, "same-session-ms")
-		b.ReportMetric(cold/66, "new-session/picture-interval")
-	}
-}
-
-// firstPicture clicks and returns the milliseconds until a picture that was drawn after the click is on the canvas.
-func firstPicture(b *testing.B, x *shared, v *browser.Page) float64 {
-	browser.Eval[bool](x.c, `(()=>{document.addEventListener('click',()=>{window.clicked=Date.now()},{capture:true,once:true});return true})()`)
-	before := browser.Eval[float64](x.pattern, "window.shown.n")
-	browser.Eval[bool](v, strings.ReplaceAll(`(()=>{window.first=0;const k=document.createElement('canvas');k.width=16;k.height=1;const x=k.getContext('2d',{willReadFrequently:true});x.imageSmoothingEnabled=false;
-const step=()=>{const el=document.querySelector('canvas');const w=el?el.width:0,h=el?el.height:0;if(w){x.drawImage(el,0,40/720*h,w,1,0,0,16,1);
-const d=x.getImageData(0,0,16,1).data;let n=0;for(let i=0;i<16;i++)if(d[i*4]>127)n|=1<<i;if(n>BEFORE&&n<BEFORE+600){window.first=Date.now();return}}requestAnimationFrame(step)};requestAnimationFrame(step);return true})()`, "BEFORE", fmt.Sprint(int(before))))
-	x.c.Click("button", "Share my screen")
-	v.Until("the first picture", func() bool {
-		f, err := browser.TryEval[float64](v, "window.first")
-		return err == nil && f > 0
+// reference measures an RTP track with that codec.
+func (x *bench) reference(c cell, codec string) figures {
+	const video = "video"
+	x.begin(c)
+	x.watch.Go(x.rtpURL + "/watch?codec=" + codec)
+	withDesktop(x.watch)
+	x.watch.Until("the viewer's connection", func() bool {
+		return browser.Eval[string](x.watch, "document.title") == "connected"
 	})
-	return browser.Eval[float64](v, "window.first") - browser.Eval[float64](x.c, "window.clicked")
+	x.send.Go(x.rtpURL + "/?codec=" + codec)
+	x.set(x.rtpLine, c.line)
+	defer x.set(x.rtpLine, impair.Conditions{})
+	defer func() { x.send.Go("about:blank"); x.watch.Go("about:blank") }()
+	first := x.first(c, x.send, x.watch, video, func() { x.send.Click("button", "Go") })
+	m := x.measure(c, picture{x.watch, video, x.rtp.cmd.Process.Pid, x.rtpLine, false})
+	m.Source, m.First = codec, first()
+	return m
+}
+
+// first clicks, and returns what tells how long it took until a picture drawn after the click was shown.
+func (x *bench) first(c cell, clicked, shown *browser.Page, source string, click func()) func() float64 {
+	browser.Eval[bool](clicked, watchClick)
+	before := browser.Eval[int](x.tab, "n")
+	browser.Eval[bool](shown, fmt.Sprintf(watchFirst, source, c.screen.width, before))
+	click()
+	shown.Until("the first picture", func() bool {
+		at, err := browser.TryEval[float64](shown, "window.first")
+		return err == nil && at > 0
+	})
+	return func() float64 {
+		return browser.Eval[float64](shown, "window.first") - browser.Eval[float64](clicked, "window.clicked")
+	}
+}
+
+// picture is one that is being shown.
+type picture struct {
+	shown  *browser.Page
+	source string // selects the element
+	agent  int    // the process behind the bad line
+	line   impair.Remote
+	chat   bool
+}
+
+// measure waits until the picture has settled, then measures it: latency, chat and processors together, and sharpness
+// after them, because reading whole pictures back takes time.
+func (x *bench) measure(c cell, r picture) (f figures) {
+	x.tab.Size(c.screen.width, c.screen.height) // the browser's own bar above a shared tab has taken some of it
+	time.Sleep(seconds(*pictureWarm))           // the encoder and the rate control begin carefully: that is measured as First alone
+	pids := []int{x.customers.PID(), r.agent, x.viewers.PID()}
+	cpu, began := treeCPU(pids), time.Now()
+	bytes := x.bytes(r.line)
+	chats := make(chan []float64, 1)
+	if r.chat {
+		go func() {
+			took, _ := browser.TryEval[[]float64](x.c, fmt.Sprintf("%s(%d)", chatOver, seconds(*pictureLong).Milliseconds())) // none is seen below
+			chats <- took
+		}()
+	} else {
+		close(chats)
+	}
+	seen, err := look(r.shown, x.tab, r.source, c.screen, seconds(*pictureLong))
+	took := time.Since(began).Seconds()
+	f = figures{Network: c.Network, Size: c.Size, Load: loadOf(), Age: seen.age, P50: seen.p50, P95: seen.p95, FPS: seen.fps, Torn: seen.torn}
+	for i, used := range treeCPU(pids) {
+		*[]*float64{&f.Customer, &f.Agent, &f.Viewer}[i] = (used - cpu[i]) / took * 100
+	}
+	f.Kbit = float64(x.bytes(r.line)-bytes) * 8 / 1000 / took
+	if list := <-chats; len(list) > 0 {
+		p50, p95 := percentile(list, .5), percentile(list, .95)
+		f.Chat50, f.Chat95 = &p50, &p95
+	} else if r.chat {
+		x.b.Error("no direct message was sent")
+	}
+	if err != nil {
+		f.Failed = err.Error()
+		return f
+	}
+	s, err := sharpness(r.shown, r.source, c.screen)
+	if err != nil {
+		f.Failed = "the sharpness could not be measured: " + err.Error()
+	}
+	f.Luma, f.RGB, f.SSIM, f.Fitted = s.luma, s.rgb, s.ssim, s.fitted
+	return f
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// bytes is what a line has carried, both ways.
+func (x *bench) bytes(line impair.Remote) uint64 {
+	s, err := line.State()
+	if err != nil {
+		x.b.Fatal(err)
+	}
+	return s.Out.Bytes + s.In.Bytes
 }

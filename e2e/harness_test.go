@@ -281,12 +281,18 @@ func (a *agent) run(args ...string) string {
 
 var viewerAddress = regexp.MustCompile(`http://127\.0\.0\.1:\d+/#\S+`)
 
-// viewer opens the address that the agent's program printed in a browser of the agent's own.
-func (p *program) viewer() *browser.Page {
+// viewerURL is the address of the viewer that the agent's program printed last.
+func (p *program) viewerURL() string {
 	p.t.Helper()
 	p.until("the viewer's address", func() bool { return viewerAddress.MatchString(p.out.String() + p.err.String()) })
 	found := viewerAddress.FindAllString(p.out.String()+p.err.String(), -1)
-	page := chromium.Profile(p.t).Open(p.t, "viewer", found[len(found)-1])
+	return found[len(found)-1]
+}
+
+// viewer opens that address in a browser of the agent's own.
+func (p *program) viewer() *browser.Page {
+	p.t.Helper()
+	page := chromium.Profile(p.t).Open(p.t, "viewer", p.viewerURL())
 	page.Show(browser.Look{Width: 1400, Height: 900})
 	return page
 }

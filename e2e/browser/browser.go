@@ -85,6 +85,9 @@ func Start(o Options) (*Browser, error) {
 	return b, nil
 }
 
+// PID is the browser's main process; the others are its children.
+func (b *Browser) PID() int { return chromedp.FromContext(b.ctx).Browser.Process().Pid }
+
 // Close ends the browser.
 func (b *Browser) Close() { b.cancel() }
 

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lookalong/lookalong/e2e/impair"
+)
+
+// networks are those of the comparison: one way each, with a queue of 200 ms before a limited line.
+var networks = []struct {
+	name string
+	line impair.Conditions
+}{
+	{"loopback", impair.Conditions{}},
+	{"25ms", impair.Conditions{Delay: 25 * time.Millisecond}},
+	{"25ms/1%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.01}},
+	{"25ms/3%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.03}},
+	{"25ms/5%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.05}},
+	{"2Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 2_000_000}},
+	{"5Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 5_000_000}},
+	{"100ms", impair.Conditions{Delay: 100 * time.Millisecond}},
+	{"100ms/1%", impair.Conditions{Delay: 100 * time.Millisecond, Loss: 0.01}},
+}
+
+// screens by their names.
+var screens = map[string][2]int{"720": {1280, 720}, "1080": {1920, 1080}}
+
+// cell is one network and one size of the screen.
+type cell struct {
+	Network string
+	Size    string // of screens
+	line    impair.Conditions
+	screen  screen
+}
+
+// cells are those of the comma-separated names ("25ms/1%"; all: ""), for each of the sizes ("720,1080").
+func cells(names, sizes string, fps int) ([]cell, error) {
+	wanted := split(names)
+	for _, name := range wanted {
+		if !slices.ContainsFunc(networks, func(n struct {
+			name string
+			line impair.Conditions
+		}) bool {
+			return n.name == name
+		}) {
+			return nil, fmt.Errorf("there is no network %q", name)
+		}
+	}
+	var out []cell
+	for _, size := range split(sizes) {
+		side, ok := screens[size]
+		if !ok {
+			return nil, fmt.Errorf("there is no size %q: 720, 1080", size)
+		}
+		for _, n := range networks {
+			if len(wanted) == 0 || slices.Contains(wanted, n.name) {
+				out = append(out, cell{n.name, size, n.line, screen{side[0], side[1], fps}})
+			}
+		}
+	}
+	return out, nil
+}
+
+func split(list string) (out []string) {
+	for _, one := range strings.Split(list, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// figures are those of one way of carrying the picture in one cell. Times in ms, rates in kbit/s (IP headers included),
+// processors in per cent of one, sharpness in dB; a figure that was not taken is absent.
+type figures struct {
+	Network, Size, Source string
+	Codec                 string   `json:",omitempty"`
+	Age                   float64  // mean age of what is on the viewer's screen
+	P50, P95              float64  // of the latency of a frame
+	FPS                   float64  // different frames that were seen, a second
+	Torn                  float64  // share of the samples that could not be used
+	Kbit                  float64  // both ways over the bad line
+	Chat50, Chat95        *float64 `json:",omitempty"` // of a direct message and its receipt
+	Customer              float64  // processor
+	Agent                 float64
+	Viewer                float64
+	Luma, RGB, SSIM       float64
+	Fitted                float64 // luma again, after the gain and offset that fit best: without errors of the colour range
+	First                 float64 // from the click to the first painted picture
+	Load                  float64 // of the machine: how many wanted a processor in the last minute
+	Failed                string  `json:",omitempty"`
+}
+
+// table prints the rows in the form of the comparison: a row for each cell and source.
+func table(all []figures) string {
+	var b strings.Builder
+	b.WriteString("| screen | network | source | age | p50/p95 | frames/s | kbit/s | text Y | RGB | SSIM | Y fitted | chat p50/p95 | customer | agent | viewer | first | load |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, f := range all {
+		if f.Failed != "" {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.Size, f.Network, f.Source, f.Failed)
+			continue
+		}
+		chat := ""
+		if f.Chat95 != nil {
+			chat = fmt.Sprintf("%.0f/%.0f", *f.Chat50, *f.Chat95)
+		}
+		name := f.Source
+		if f.Codec != "" {
+			name += " (" + f.Codec + ")"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | **%.0f** | %.0f/%.0f | %.1f | %.0f | %.1f | %.1f | %.4f | %.1f | %s | %.0f %% | %.0f %% | %.0f %% | %.0f | %.1f |\n",
+			f.Size, f.Network, name, f.Age, f.P50, f.P95, f.FPS, f.Kbit, f.Luma, f.RGB, f.SSIM, f.Fitted, chat, f.Customer, f.Agent, f.Viewer, f.First, f.Load)
+	}
+	return b.String()
+}
+
+// verdicts compares ours with the best of the others in each cell.
+func verdicts(all []figures) string {
+	var b strings.Builder
+	for i := 0; i < len(all); {
+		end := i
+		for end < len(all) && all[end].Network == all[i].Network && all[end].Size == all[i].Size {
+			end++
+		}
+		var ours, best *figures
+		for k := range all[i:end] {
+			f := &all[i+k]
+			switch {
+			case f.Failed != "":
+			case f.Source == "ours":
+				ours = f
+			case best == nil || f.Age < best.Age:
+				best = f
+			}
+		}
+		if ours != nil && best != nil {
+			fmt.Fprintf(&b, "%s %s: age × %.2f of RTP %s; text %+.1f dB (RGB %+.1f) at × %.2f of its bits\n", ours.Size, ours.Network,
+				ours.Age/best.Age, best.Source, ours.Luma-best.Luma, ours.RGB-best.RGB, ours.Kbit/best.Kbit)
+		}
+		i = end
+	}
+	return b.String()
+}
