@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"encoding/binary"
@@ -30,6 +31,10 @@ const (
 // The first byte of HTTP and of TLS is never below 4. Connections are handed on unread, but wrapped: they are not a
 // *tls.Conn any more when the listener was a TLS one.
 type Splitter struct {
+	// Direct, when it is set before Run, is offered each HTTP connection with the bytes that came first: it takes it over
+	// (true) or leaves it to HTTP. It must not wait, and the bytes are its own only until it returns.
+	Direct func(c net.Conn, first []byte) bool
+
 	listener   net.Listener
 	http, stun *half
 
@@ -161,39 +166,46 @@ func (s *Splitter) decide(p *pending) {
 		p.drop()
 		return
 	}
-	first, isSTUN, err := sniff(p.conn)
+	b := firsts.Get().(*[]byte)
+	defer firsts.Put(b)
+	first, isSTUN, err := sniff(p.conn, *b)
 	if err != nil || p.conn.SetReadDeadline(time.Time{}) != nil {
 		p.drop()
 		return
 	}
 	s.remove(p) // it has spoken: in a storm the silent ones make room, not those that wait for their turn
 	to := s.http
-	if isSTUN {
+	switch {
+	case isSTUN:
 		to = s.stun
+	case s.Direct != nil && s.Direct(p.conn, first):
+		return
 	}
 	select {
-	case to.conns <- &peeked{Conn: p.conn, first: first}:
+	case to.conns <- &peeked{Conn: p.conn, first: bytes.Clone(first)}:
 	case <-to.closed:
 		p.drop()
 	case <-p.dropped:
 	}
 }
 
-// sniff reads as few bytes as it needs to tell, at most 8, and returns them.
-func sniff(c net.Conn) (first []byte, isSTUN bool, err error) {
-	b := make([]byte, 8)
+// firsts are the buffers for what comes first: they hold a whole WebSocket handshake of a browser with few cookies.
+var firsts = sync.Pool{New: func() any { return new(make([]byte, 2<<10)) }}
+
+// sniff reads until it can tell, and returns what it has read: a part of b, which has room for 8 bytes at least.
+func sniff(c net.Conn, b []byte) (first []byte, isSTUN bool, err error) {
 	n := 0
-	for n < len(b) {
+	for n < 8 {
 		m, err := c.Read(b[n:])
 		n += m
 		if n > 0 && b[0] > 3 {
 			return b[:n], false, nil
 		}
-		if err != nil && n < len(b) {
+		if err != nil && n < 8 {
 			return nil, false, err
 		}
 	}
-	return b, binary.BigEndian.Uint32(b[4:]) == magicCookie, nil
+	return b[:n], binary.BigEndian.Uint32(b[4:]) == magicCookie, nil
 }
 
 // half is one of the two listeners of a Splitter.
@@ -230,7 +242,9 @@ type peeked struct {
 func (p *peeked) Read(b []byte) (int, error) {
 	if len(p.first) > 0 {
 		n := copy(b, p.first)
-		p.first = p.first[n:]
+		if p.first = p.first[n:]; len(p.first) == 0 {
+			p.first = nil // keeps nothing alive
+		}
 		return n, nil
 	}
 	return p.Conn.Read(b)

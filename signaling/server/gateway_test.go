@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -319,5 +320,65 @@ func TestKnownCustomersComeBack(t *testing.T) {
 	s.Start()
 	if again := s.Customer(k).Welcome.Customer; again != first {
 		t.Errorf("came back after the restart as %s, was %s", again, first)
+	}
+}
+
+// TestAHandshakeInAnyPiecesOpensASocket: whether it comes in one piece or byte by byte, and what is not allowed to come
+// in gets the same answer.
+func TestAHandshakeInAnyPiecesOpensASocket(t *testing.T) {
+	s := New(t)
+	const shake = "GET /ws/native HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Protocol: " + protocol.Subprotocol + "\r\nSec-WebSocket-Key: %s\r\n%s\r\n"
+	const key = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 section 1.3
+	for name, c := range map[string]struct {
+		request string
+		want    int
+	}{
+		"socket":     {fmt.Sprintf(shake, s.Addr, key, ""), 101},
+		"origin":     {fmt.Sprintf(shake, s.Addr, key, "Origin: https://elsewhere.example\r\n"), 403},
+		"host":       {fmt.Sprintf(shake, "elsewhere.example", key, ""), 421},
+		"key":        {fmt.Sprintf(shake, s.Addr, "short", ""), 400},
+		"no upgrade": {strings.Replace(fmt.Sprintf(shake, s.Addr, key, ""), "Upgrade: websocket\r\n", "", 1), 400},
+	} {
+		for _, piece := range []int{len(c.request), len(c.request) - 1, 1} {
+			t.Run(fmt.Sprint(name, " in pieces of ", piece), func(t *testing.T) {
+				conn, err := net.Dial("tcp", s.Addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+					t.Fatal(err)
+				}
+				for part := range slices.Chunk([]byte(c.request), piece) {
+					if _, err := conn.Write(part); err != nil {
+						t.Fatal(err)
+					}
+				}
+				read := bufio.NewReader(conn)
+				resp, err := http.ReadResponse(read, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp.StatusCode != c.want || c.want == 101 && resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+					t.Fatalf("status %d, headers %v", resp.StatusCode, resp.Header)
+				}
+				if c.want != 101 {
+					return
+				}
+				frame := make([]byte, 4)
+				if _, err := io.ReadFull(read, frame); err != nil || frame[0] != 0x81 || frame[1] != 126 {
+					t.Fatalf("%x, %v", frame, err)
+				}
+				data := make([]byte, int(frame[2])<<8|int(frame[3]))
+				if _, err := io.ReadFull(read, data); err != nil {
+					t.Fatal(err)
+				}
+				msg, err := protocol.Decode(data, protocol.Server)
+				if _, ok := msg.(protocol.HelloChallenge); !ok || err != nil {
+					t.Errorf("%s, %v", data, err)
+				}
+			})
+		}
 	}
 }

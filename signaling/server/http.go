@@ -36,7 +36,7 @@ func newConnID() string { return strings.ToLower(rand.Text()[:12]) }
 // handler is the whole HTTP surface.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range []string{pathCustomer, pathNative, pathAgent} {
+	for _, path := range socketPaths {
 		mux.HandleFunc("GET "+path, s.serveSocket)
 	}
 	mux.HandleFunc("GET /healthz", s.healthz)

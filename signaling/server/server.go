@@ -72,6 +72,7 @@ func New(cfg Config) (*Server, error) {
 		l = tls.NewListener(l, cfg.TLS)
 	}
 	s.splitter = relay.Split(l)
+	s.splitter.Direct = s.direct
 	users := newRelayUsers()
 	r, ice, err := newRelay(cfg, s.splitter, users)
 	if err != nil {

@@ -21,6 +21,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Done()
+	s.admitSocket(w, r)
+}
+
+func (s *Server) admitSocket(w http.ResponseWriter, r *http.Request) {
 	host := s.hosts.bare(r.Host)
 	if host == "" {
 		http.Error(w, wrongName, http.StatusMisdirectedRequest)
@@ -48,6 +52,9 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	ws, err := s.upgrader.Upgrade(w, r, nil)
+	if h, ok := w.(*handshake); ok {
+		h.release()
+	}
 	if err != nil {
 		return // gorilla has answered
 	}
