@@ -67,7 +67,12 @@ var useFdatasync = sync.OnceFunc(func() { _, _ = sqlite.Fdatasync(true) }) // el
 // openWriter opens the one connection that writes.
 func openWriter(path string) (*sql.DB, error) {
 	useFdatasync()
+	vfs, err := combineWrites()
+	if err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path, url.Values{
+		"vfs": {vfs},
 		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
 			"wal_autocheckpoint(0)", "journal_size_limit(" + walKeep + ")", "cache_size(-" + writerCache + ")"},
 	}))
