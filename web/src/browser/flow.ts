@@ -13,16 +13,25 @@ export interface FlowEvents {
   ready(): void;
 }
 
+const STILL_TRIES = 3; // frames that were in the encoder may still come out
+
 export class Flow {
   readonly #peer: Peer;
   readonly #events: FlowEvents;
   #rate: rate.Rate = rate.initial;
+  #sent = 0; // frames on the channel; a still that another one has cut begins anew or is given up
+  #holding = false; // a still that somebody asked for is on its way
+  #stills: Promise<unknown> = Promise.resolve(); // one at a time
+  #drained: (() => void) | null = null;
 
   constructor(peer: Peer, events: FlowEvents) {
     this.#peer = peer;
     this.#events = events;
     peer.screen.bufferedAmountLowThreshold = rate.BUFFERED_MAX / 4;
-    peer.screen.onbufferedamountlow = () => events.ready();
+    peer.screen.onbufferedamountlow = () => {
+      this.#drained?.();
+      events.ready();
+    };
   }
 
   /** Whether the path takes anything at all; while it is silent nothing should be encoded. */
@@ -37,6 +46,7 @@ export class Flow {
 
   /** Whether a stream's picture must be skipped before its encoder, whose queue is so long. */
   skips(stream: number, encoderQueue: number, nowMs: number): boolean {
+    if (this.#holding) return true;
     return rate.skips(this.#rate, stream, this.#peer.screen.bufferedAmount, encoderQueue, nowMs);
   }
 
@@ -46,6 +56,7 @@ export class Flow {
    */
   send(frame: Frame): boolean {
     if (!this.#events.allowed() || this.#peer.screen.readyState !== 'open') return false; //guard:T22
+    this.#sent++;
     this.#rate = rate.sent(this.#rate, frame.stream, frame.frame, frame.data.length, Date.now());
     try {
       for (const chunk of split(frame)) this.#peer.screen.send(chunk);
@@ -53,6 +64,49 @@ export class Flow {
       return false; // the channel is full or closing
     }
     return true;
+  }
+
+  /**
+   * Sends a still when those before it are through, a little at a time. One that nobody asked for gives way to what
+   * moves: `go` is asked again and again, and any frame that is sent meanwhile cuts it. For the others frames wait.
+   */
+  still(frame: Frame, auto: boolean, go: () => boolean): Promise<'sent' | 'motion' | 'off'> {
+    const turn = this.#stills.then(async () => {
+      this.#holding = !auto;
+      for (let tries = auto ? 1 : STILL_TRIES; tries > 0; tries--) {
+        const end = await this.#sendStill(frame, go);
+        if (end !== 'cut') {
+          this.#holding = false;
+          this.#events.ready();
+          return end;
+        }
+      }
+      this.#holding = false;
+      return 'motion';
+    });
+    this.#stills = turn;
+    return turn;
+  }
+
+  async #sendStill(frame: Frame, go: () => boolean): Promise<'sent' | 'motion' | 'off' | 'cut'> {
+    const { screen } = this.#peer;
+    const mine = ++this.#sent;
+    for (const chunk of split(frame)) {
+      while (screen.bufferedAmount > screen.bufferedAmountLowThreshold) {
+        await new Promise<void>((drained) => {
+          this.#drained = drained;
+        });
+        if (this.#sent !== mine) return 'cut';
+      }
+      if (!this.#events.allowed() || screen.readyState !== 'open') return 'off'; //guard:T22
+      if (!go()) return 'motion';
+      try {
+        screen.send(chunk);
+      } catch {
+        return 'off';
+      }
+    }
+    return 'sent';
   }
 
   /** Takes the agent's word on a frame: it has arrived, or is on the viewer's canvas. */
@@ -69,6 +123,8 @@ export class Flow {
 
   /** Nothing is sent afterwards. */
   close(): void {
+    this.#sent++;
+    this.#drained?.();
     this.#peer.screen.onbufferedamountlow = null;
   }
 }

@@ -1,7 +1,7 @@
 // All that the customer shows in a session: up to four sources over one flow. Loaded when a share comes up.
 
 import * as level from '../core/level.ts';
-import { type FromPeer, MAX_STREAMS, type ScreenFeedback } from '../core/protocol.gen.ts';
+import { type FromPeer, MAX_STREAMS, type ScreenFeedback, type ScreenStill } from '../core/protocol.gen.ts';
 import { Flow } from './flow.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
@@ -70,6 +70,13 @@ export class Share {
 
   keyframe(stream: number): void {
     this.#streams.get(stream)?.keyframe();
+  }
+
+  /** Answers the agent's wish for a lossless still: with the still, or with why there is none. */
+  async still({ id, stream = 0, auto = false }: ScreenStill): Promise<void> {
+    const one = this.#streams.get(stream);
+    const why = one === undefined ? 'off' : await one.still(auto);
+    if (why !== '') this.#peer.send({ type: 'screen.refused', id, stream, why } satisfies FromPeer);
   }
 
   /** No viewer is there to see it. */

@@ -16,6 +16,7 @@ import { type Encoded, Encoder, needsEven } from './encoder.ts';
 import type { Flow } from './flow.ts';
 import type { Surface } from './picker.ts';
 import { type Picture, sizeOf } from './picture.ts';
+import { makeStill, tooSlow, type Why, whyNot } from './still.ts';
 
 export interface StreamEvents {
   /** whether the customer's consent is in force now */
@@ -113,6 +114,31 @@ export class Stream {
     this.#needKey = true;
     this.#dirty = this.#latest !== null;
     this.pump();
+  }
+
+  /** Sends a lossless still of the latest picture; auto: nobody asked for it. '' once it is on its way, or why not. */
+  async still(auto: boolean): Promise<Why | ''> {
+    const picture = this.#latest;
+    if (picture === null || this.#stopped || this.#frame === 0 || !this.#events.allowed()) return 'off'; //guard:T22
+    const captureMs = this.#captureMs >>> 0;
+    let frame = (this.#frame - 1) >>> 0;
+    let data: Uint8Array<ArrayBuffer>;
+    try {
+      data = await makeStill(picture, ...limit(...sizeOf(picture), false));
+    } catch (error) {
+      return whyNot(error);
+    }
+    const moved = () => this.#latest !== picture;
+    if (this.#stopped || !this.#events.allowed()) return 'off'; //guard:T22
+    if (auto && moved()) return 'motion';
+    if (auto && tooSlow(data.length, this.#flow.bitrate)) return 'slow';
+    if (!moved()) frame = (this.#frame - 1) >>> 0; // it may have been encoded again
+    const end = await this.#flow.still(
+      { kind: FRAME_KIND.still, stream: this.number, frame, captureMs, data },
+      auto,
+      () => !this.#stopped && !(auto && moved()),
+    );
+    return end === 'sent' ? '' : this.#stopped ? 'off' : end;
   }
 
   /** No viewer is there to see it. */

@@ -7,7 +7,7 @@ import type { Picture as Frame } from '../browser/picture.ts';
 import type { Share } from '../browser/share.ts';
 import * as consent from '../core/consent.ts';
 import type { Level } from '../core/level.ts';
-import { type ConsentState, MAX_STREAMS, type ScreenFeedback } from '../core/protocol.gen.ts';
+import { type ConsentState, MAX_STREAMS, type ScreenFeedback, type ScreenStill } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
 import { consentNotice, stopCause } from './endings.ts';
 import { agentName } from './model.ts';
@@ -96,6 +96,12 @@ export class Picture {
 
   keyframe(stream: number): void {
     this.#share?.keyframe(stream);
+  }
+
+  still(message: ScreenStill): void {
+    const { id, stream = 0 } = message;
+    if (this.#share !== null) void this.#share.still(message);
+    else this.#peer?.send({ type: 'screen.refused', id, stream, why: 'off' });
   }
 
   feedback(message: ScreenFeedback): void {

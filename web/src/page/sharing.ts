@@ -335,6 +335,9 @@ export class Sharing {
       case 'screen.keyframe':
         this.picture.keyframe(message.stream ?? 0);
         return;
+      case 'screen.still':
+        this.picture.still(message);
+        return;
       case 'screen.feedback':
         this.picture.feedback(message);
         return;
