@@ -118,8 +118,12 @@ var Table = []Row{
 	{Type: "peer.bye", From: Peer, Max: small, Zero: PeerBye{}},
 	{Type: "screen.codecs", From: Peer, Max: small, Zero: ScreenCodecs{}},
 	{Type: "screen.config", From: Peer, Max: small, Zero: ScreenConfig{}},
+	{Type: "screen.removed", From: Peer, Max: small, Zero: ScreenRemoved{}},
 	{Type: "screen.keyframe", From: Peer, Max: small, Zero: ScreenKeyframe{}},
 	{Type: "screen.feedback", From: Peer, Max: small, Zero: ScreenFeedback{}},
+	{Type: "screen.still", From: Peer, Max: small, Zero: ScreenStill{}},
+	{Type: "screen.refused", From: Peer, Max: small, Zero: ScreenRefused{}},
+	{Type: "screen.level", From: Peer, Max: small, Zero: ScreenLevel{}},
 	{Type: "screen.pause", From: Peer, Max: small, Zero: ScreenPause{}},
 	{Type: "screen.stopped", From: Peer, Max: small, Zero: ScreenStopped{}},
 	{Type: "direct.message", From: Peer, Max: MaxChannelBytes, Zero: DirectMessage{}},
@@ -129,9 +133,13 @@ var Table = []Row{
 	{Type: "viewer.welcome", From: ViewerHost, Max: small, Zero: ViewerWelcome{}},
 	{Type: "viewer.codecs", From: ViewerPage, Max: small, Zero: ViewerCodecs{}},
 	{Type: "viewer.config", From: ViewerHost, Max: small, Zero: ViewerConfig{}},
+	{Type: "viewer.removed", From: ViewerHost, Max: small, Zero: ViewerRemoved{}},
 	{Type: "viewer.state", From: ViewerHost, Max: small, Zero: ViewerState{}},
 	{Type: "viewer.painted", From: ViewerPage, Max: small, Zero: ViewerPainted{}},
 	{Type: "viewer.keyframe", From: ViewerPage, Max: small, Zero: ViewerKeyframe{}},
+	{Type: "viewer.still", From: ViewerPage, Max: small, Zero: ViewerStill{}},
+	{Type: "viewer.refused", From: ViewerHost, Max: small, Zero: ViewerRefused{}},
+	{Type: "viewer.level", From: ViewerHost, Max: small, Zero: ViewerLevel{}},
 }
 
 var (
