@@ -273,9 +273,9 @@ func (t *tx) indexNote(n Note) error {
 	return err
 }
 
-// unindex takes notes out of the index: those that where selects.
-func (t *tx) unindexNotes(where string, arg string) error {
-	entries, err := list(t.query, scanOne[int64], "SELECT entry FROM notes WHERE entry IS NOT NULL AND "+where, arg)
+// unindexNote takes a note out of the index.
+func (t *tx) unindexNote(id string) error {
+	entries, err := list(t.query, scanOne[int64], "SELECT entry FROM notes WHERE entry IS NOT NULL AND id = ?", id)
 	if err != nil {
 		return err
 	}
@@ -287,23 +287,57 @@ func (t *tx) unindexNotes(where string, arg string) error {
 	return nil
 }
 
-// eraseMessages deletes up to limit messages, the first ones, with what is indexed
-// of them, and returns how many.
-func (t *tx) eraseMessages(conv string, limit int) (int64, error) {
-	found, err := list(t.query, scanOne[int64], "SELECT pos FROM messages "+inConversation+"ORDER BY seq LIMIT ?", conv, limit)
+// scanText scans a row's key, a note's or a message's, and its text.
+func scanText[K any](rows *sql.Rows) (t keyedText[K], err error) {
+	return t, rows.Scan(&t.key, &t.text)
+}
+
+type keyedText[K any] struct {
+	key  K
+	text string
+}
+
+// eraseNotes deletes the first notes of a conversation with what is indexed of them.
+func (t *tx) eraseNotes(conv string, left *allowance) error {
+	found, err := list(t.query, scanText[string], "SELECT id, text FROM notes WHERE conversation = ? ORDER BY at LIMIT ?", conv, left.rows)
+	if err != nil {
+		return err
+	}
+	for _, n := range found {
+		if !left.take(n.text) {
+			return nil
+		}
+		if err := t.unindexNote(n.key); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM notes WHERE id = ?", n.key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseMessages deletes the first messages of a conversation with what is indexed of
+// them, and returns how many.
+func (t *tx) eraseMessages(conv string, left *allowance) (n int64, err error) {
+	found, err := list(t.query, scanText[int64], "SELECT pos, text FROM messages "+inConversation+"ORDER BY seq LIMIT ?", conv, left.rows)
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}
-	for _, pos := range found {
-		if _, err := t.exec(searchDelete, pos*entriesEach); err != nil {
+	for _, m := range found {
+		if !left.take(m.text) {
+			break
+		}
+		if _, err := t.exec(searchDelete, m.key*entriesEach); err != nil {
 			return 0, err
 		}
-		if _, err := t.exec("DELETE FROM messages WHERE pos = ?", pos); err != nil {
+		if _, err := t.exec("DELETE FROM messages WHERE pos = ?", m.key); err != nil {
 			return 0, err
 		}
+		n++
 	}
 	_, err = t.exec(`UPDATE search_state SET erasures = erasures + 1,
 		indexed = CASE WHEN indexed > newest.pos THEN newest.pos ELSE indexed END
 		FROM (SELECT COALESCE(max(pos), 0) AS pos FROM messages) AS newest WHERE id = 1`)
-	return int64(len(found)), err
+	return n, err
 }

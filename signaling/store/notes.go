@@ -90,7 +90,7 @@ func (s *Store) AddNote(n Note, done func(Note, error)) error {
 // DeleteNote removes a note, from the search too. Errors: ErrNotFound.
 func (s *Store) DeleteNote(id string, done func(struct{}, error)) error {
 	return submitAlways(s, func(t *tx) (struct{}, error) {
-		if err := t.unindexNotes("id = ?", id); err != nil {
+		if err := t.unindexNote(id); err != nil {
 			return struct{}{}, err
 		}
 		return struct{}{}, t.must("note", "DELETE FROM notes WHERE id = ?", id)

@@ -18,3 +18,4 @@ CREATE INDEX customers_seen ON customers (seen_at, id);
 -- to which entry it is the new one's.
 ALTER TABLE search_state ADD COLUMN tokenizer BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE search_state ADD COLUMN redone BIGINT NOT NULL DEFAULT 0;
+UPDATE search_state SET tokenizer = 2 WHERE indexed = 0 AND NOT EXISTS (SELECT 1 FROM notes);
