@@ -24,8 +24,6 @@ const (
 	// nextConversation gives a conversation its number. There is one writer at a time;
 	// PostgreSQL takes nextval of a sequence.
 	nextConversation = "(SELECT COALESCE(max(num), 0) + 1 FROM conversations)"
-	// foreign changes when another process has committed.
-	foreign = "PRAGMA data_version"
 	// checkpoint writes back what it can without waiting for anybody.
 	checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
 	// busyTimeout is how long a connection waits for another process's lock.
@@ -81,6 +79,17 @@ func openWriter(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(1)
 	return db, nil
+}
+
+// dataVersion changes with each commit of this connection, and when a transaction
+// begins after another connection has committed. It is what PRAGMA data_version
+// reads, without a statement, and costs a tenth of it.
+func dataVersion(conn *sql.Conn) (version uint32, err error) {
+	err = conn.Raw(func(c any) error {
+		version, err = c.(sqlite.FileControl).FileControlDataVersion("main")
+		return err
+	})
+	return version, translate(err)
 }
 
 // openReaders opens a pool of n connections that can't write.

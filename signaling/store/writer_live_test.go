@@ -86,3 +86,38 @@ func TestRowFollowsItsMessages(t *testing.T) {
 		t.Fatalf("reopened with %+v, %v", got, err)
 	}
 }
+
+// TestAnotherProcessIsNoticed: what is remembered outlives the store's own commits and checkpoints, and nobody else's.
+func TestAnotherProcessIsNoticed(t *testing.T) {
+	s, _ := run(t, Options{Dir: private(t)})
+	_, c := newConversation(t, s, "k")
+	other, err := openWriter(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	remembered := func() bool {
+		return must(t, func(d func(bool, error)) error {
+			return submit(s, func(t *tx) (bool, error) { return t.w.live[c.ID] != nil, nil }, d)
+		})
+	}
+	for i := range 5 {
+		for _, id := range []string{"a", "b"} {
+			if got, err := say(t, s, fromCustomer(c, fmt.Sprint(i, id))); err != nil || got.Reopened != (i > 0 && id == "a") {
+				t.Fatalf("round %d: got %+v, %v", i, got, err)
+			}
+		}
+		if _, err := other.Exec(checkpoint); err != nil {
+			t.Fatal(err)
+		}
+		if !remembered() {
+			t.Fatalf("round %d: forgotten though nobody else wrote", i)
+		}
+		if _, err := other.Exec("UPDATE conversations SET state = 'closed', closed_at = ? WHERE id = ?", s.now().UnixMilli(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if remembered() {
+		t.Fatal("still remembered after another's commit")
+	}
+}

@@ -21,7 +21,7 @@ type writer struct {
 	behind     map[string]struct{} // by conversation id: messages which its row does not count; see catchUp
 	caught     []string            // taken from behind in this transaction
 	acked      map[string]int64    // by conversation id: the last sequence number acknowledged; see writer_recover.go
-	version    int64               // what foreign gave at the last batch
+	version    uint32              // dataVersion after the last batch
 	rows       int64               // changed since the last batch was reported
 	suspect    bool                // the connection met an error after which it must be opened anew
 	lost       error               // what was acknowledged is gone: nothing is written any more
@@ -139,6 +139,11 @@ func (w *writer) try(batch []op, errs []error) (in bool, err error) {
 		_, _ = w.exec("ROLLBACK") // SQLite may have done it already
 	}
 	w.settle(err == nil)
+	version, unknown := dataVersion(w.conn)
+	if unknown != nil {
+		w.forget()
+	}
+	w.version = version
 	return in, err
 }
 
@@ -162,19 +167,11 @@ func (w *writer) body(batch []op, errs []error) (in bool, err error) {
 // notice forgets what is remembered if another process has committed since the
 // last batch. Nobody else can commit until this transaction ends.
 func (w *writer) notice() error {
-	stmt, err := w.stmt(foreign)
-	if err != nil {
-		return err
-	}
-	var version int64
-	if err := stmt.QueryRow().Scan(&version); err != nil {
-		return translate(err)
-	}
-	if version != w.version {
+	version, err := dataVersion(w.conn)
+	if err != nil || version != w.version {
 		w.forget()
-		w.version = version
 	}
-	return nil
+	return err
 }
 
 // tx is what one op sees of the transaction.
