@@ -16,12 +16,8 @@ import (
 const (
 	// splitTimeout is how long a client may take to say what it speaks, the TLS handshake included.
 	splitTimeout = 5 * time.Second
-	// maxUndecided is how many connections may be undecided for silentAfter; the oldest makes room for a new one. In a
-	// storm of reconnects many more are younger than that: they have spoken, and wait to be read.
-	maxUndecided = 1000
-	silentAfter  = time.Second
-	// mostUndecided is how many may be undecided, however young.
-	mostUndecided = 8 * maxUndecided
+	// maxUndecided is how many connections may be undecided; the oldest makes room for a new one.
+	maxUndecided Room = 1000
 	// magicCookie stands in bytes 4 to 8 of every STUN message (RFC 8489 section 5).
 	magicCookie = 0x2112A442
 )
@@ -140,9 +136,9 @@ func (s *Splitter) add(p *pending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.since = s.now()
-	for n := s.undecided.Len(); n >= maxUndecided; n-- {
+	for s.undecided.Len() > 0 {
 		oldest := s.undecided.Front().Value.(*pending)
-		if p.since.Sub(oldest.since) < silentAfter && n < mostUndecided {
+		if !maxUndecided.Full(s.undecided.Len(), p.since.Sub(oldest.since)) {
 			break
 		}
 		s.undecided.Remove(oldest.element)

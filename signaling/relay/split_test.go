@@ -71,7 +71,7 @@ func TestSplitGarbageGoesToHTTP(t *testing.T) {
 func TestSplitSilent(t *testing.T) {
 	w := start(t)
 	var first net.Conn
-	for i := range maxUndecided + 50 {
+	for i := range int(maxUndecided) + 50 {
 		c := dial(t, w.tcp)
 		if i == 0 {
 			first = c

@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/relay"
 )
 
-// edge admits sockets: by address, by total, and at most limits.Unproven that have not sent their proof for a second. In
-// a storm of reconnects many more are younger than that, and dropping them would make the storm worse. It owns its
-// counts; its methods may be called from any goroutine.
+// edge admits sockets: by address, by total, and with room for limits.Unproven that have not sent their proof. It owns
+// its counts; its methods may be called from any goroutine.
 type edge struct {
 	now    func() time.Time
 	max    int // sockets in total
@@ -82,9 +82,9 @@ func (e *edge) take(ip string, drop func()) (t *ticket, silent []func(), refused
 	case c.open >= e.limits.IPSockets || len(c.started) >= e.limits.IPNew: //guard:T11
 		return nil, nil, &protocol.UserError{Code: protocol.CodeIPLimit, Text: "Too many connections from this address. It is tried again.", RetryAfterMs: ipNewWindow.Milliseconds()}
 	}
-	for e.unproven.Len() >= e.limits.Unproven {
+	for room := relay.Room(e.limits.Unproven); e.unproven.Len() > 0; {
 		first := e.unproven.Front().Value.(*ticket)
-		if now.Sub(first.since) < silentAfter && e.unproven.Len() < unprovenTimes*e.limits.Unproven {
+		if !room.Full(e.unproven.Len(), now.Sub(first.since)) {
 			break
 		}
 		silent = append(silent, first.drop)

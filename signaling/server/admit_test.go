@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/relay"
 )
 
 // clock is a time that the test moves.
@@ -128,7 +129,7 @@ func TestUnprovenMakeRoom(t *testing.T) {
 				t.Fatalf("%+v: %d went in place of %d", c, n, i)
 			}
 		}
-		clock.t = clock.t.Add(silentAfter)
+		clock.t = clock.t.Add(relay.SilentAfter)
 		e.admit("ip", func() {})
 		if _, unproven := e.open(); unproven != 1000 && c.extra > 0 {
 			t.Errorf("%+v: a second later %d are unproven", c, unproven)

@@ -6,14 +6,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/lookalong/lookalong/signaling/relay"
 )
 
 // httpConns bounds the connections that speak plain HTTP or have not asked for anything yet: they share the files that
-// are kept besides the sockets. When there are too many, those make room that have waited longest, for a second at
-// least or whatever their age when there are eight times too many; one whose request is being answered never does. Its
-// method is a hook of http.Server.
+// are kept besides the sockets. When there are too many, those make room that have waited longest; one whose request is
+// being answered never does. Its method is a hook of http.Server.
 type httpConns struct {
-	max   int
+	max   relay.Room
 	now   func() time.Time
 	close func(net.Conn) // must not wait: the loop that accepts calls it
 
@@ -28,7 +29,7 @@ type httpConn struct {
 	since time.Time // it waits
 }
 
-func newHTTPConns(max int, now func() time.Time) *httpConns {
+func newHTTPConns(max relay.Room, now func() time.Time) *httpConns {
 	return &httpConns{max: max, now: now, close: func(c net.Conn) { go c.Close() }, // over TLS it may wait for the peer
 		list: list.New(), at: map[net.Conn]*list.Element{}}
 }
@@ -46,7 +47,7 @@ func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
 	switch {
 	case state == http.StateNew:
 		h.at[c] = h.list.PushBack(&httpConn{Conn: c, since: h.now()})
-		if h.list.Len() > h.max {
+		if h.list.Len() > int(h.max) {
 			return h.oldest()
 		}
 	case el == nil: // it made room already
@@ -61,13 +62,14 @@ func (h *httpConns) note(c net.Conn, state http.ConnState) (victim net.Conn) {
 	return nil
 }
 
+// oldest takes the one off the list that must make room for the one that has just come.
 func (h *httpConns) oldest() net.Conn {
 	for el := h.list.Front(); el != nil; el = el.Next() {
 		c := el.Value.(*httpConn)
 		if c.busy {
 			continue
 		}
-		if h.now().Sub(c.since) < silentAfter && h.list.Len() <= unprovenTimes*h.max {
+		if !h.max.Full(h.list.Len()-1, h.now().Sub(c.since)) {
 			return nil // the others are younger still
 		}
 		h.remove(el)

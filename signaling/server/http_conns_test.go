@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/lookalong/lookalong/signaling/relay"
 )
 
 // closing is a connection of which only its identity and Close matter.
@@ -28,7 +30,7 @@ func TestPlainConnectionsMakeRoom(t *testing.T) {
 		h.hook(c, http.StateNew)
 	}
 	h.hook(conns[0], http.StateActive)
-	c.t = c.t.Add(silentAfter)
+	c.t = c.t.Add(relay.SilentAfter)
 	h.hook(conns[3], http.StateNew) // 1 waits longest
 	h.hook(conns[0], http.StateIdle)
 	h.hook(conns[4], http.StateNew) // 2 does now: 0 has just been served
@@ -38,7 +40,7 @@ func TestPlainConnectionsMakeRoom(t *testing.T) {
 		h.hook(conns[i], http.StateActive)
 	}
 	h.hook(conns[6], http.StateNew) // all others are served, and it is young
-	c.t = c.t.Add(silentAfter)
+	c.t = c.t.Add(relay.SilentAfter)
 	h.hook(conns[7], http.StateNew)
 	for i, want := range []bool{false, true, true, false, false, false, true, false} {
 		if conns[i].closed != want {

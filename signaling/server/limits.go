@@ -25,8 +25,6 @@ const (
 	minSockets     = 100              // that are served even where the file limit leaves no room for the reserve
 	maxFarewells   = 100              // refused sockets that are told why at once; others get a bare HTTP answer
 	maxHTTP        = 1000             // connections that speak plain HTTP or nothing yet; the one that waited longest makes room
-	silentAfter    = time.Second      // a socket that has not sent its proof may be dropped then …
-	unprovenTimes  = 8                // … or, however young, when there are so many times the limit
 	idleTimeout    = 15 * time.Second // of an HTTP connection between two requests
 	outboxLen      = 256              // messages that may wait for one socket
 	outboxBytes    = 1 << 20          // bytes that may wait for one socket
