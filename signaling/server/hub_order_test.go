@@ -3,46 +3,13 @@ package server_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/lookalong/lookalong/protocol"
-	"github.com/lookalong/lookalong/signaling/server"
 	. "github.com/lookalong/lookalong/signaling/servertest"
 	"github.com/lookalong/lookalong/signaling/store"
 )
-
-// TestOrderIsKeptWhileAConversationIsRead: a customer comes back to a closed conversation that is not in memory and
-// sends at once. What is sent while it is read for the one reason must not overtake what waits for the other.
-func TestOrderIsKeptWhileAConversationIsRead(t *testing.T) {
-	s := limited(t, func(l *server.Limits) { l.IPNew, l.IPSockets, l.CustomerBurst = 10_000, 10_000, 1000 })
-	const rounds, each = 60, 12
-	var keys [rounds]Key
-	var convs [rounds]protocol.ConversationID
-	for i := range rounds {
-		keys[i] = NewCustomerKey()
-		c := s.Customer(keys[i])
-		convs[i] = c.Conversation().Conversation
-		c.Send(protocol.ConversationClose{ID: "close", Conversation: convs[i]})
-		c.WantAck("close")
-		c.Close()
-	}
-	s.Stop() // a server that starts reads open conversations only
-	s.Start()
-	for i, conv := range convs {
-		c := s.Customer(keys[i])
-		for j := range each {
-			c.Send(protocol.ChatSend{ID: protocol.RequestID(fmt.Sprint("m", j)), Conversation: conv, Text: fmt.Sprint(j)})
-		}
-		for j := range each {
-			if seq := c.WantAck(protocol.RequestID(fmt.Sprint("m", j))).Seq; seq != int64(j+1) {
-				t.Errorf("customer %d: message %d is stored as %d", i+1, j+1, seq)
-			}
-		}
-		c.Close()
-	}
-}
 
 // TestACustomerWhoWasErasedBeginsAnew: one who is connected and whose conversation was not in memory is not told by the
 // erasure itself. What they ask for then has them come back, as somebody new.
