@@ -36,6 +36,7 @@ func storm(args []string) (report, error) {
 	f := flag.NewFlagSet("loadgen storm", flag.ContinueOnError)
 	var o options
 	o.flags(f, 5_000)
+	settle := f.Duration("settle", time.Second, "time between the last one connected and the cut")
 	if err := f.Parse(args); err != nil {
 		return report{}, err
 	}
@@ -62,7 +63,7 @@ func storm(args []string) (report, error) {
 	if err != nil {
 		return report{}, fmt.Errorf("connecting: %w", err)
 	}
-	time.Sleep(time.Second) // the server has settled
+	time.Sleep(*settle)
 	var retries atomic.Int64
 	var mu sync.Mutex
 	out := report{Reasons: map[string]int{}}
