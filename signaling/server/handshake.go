@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,12 @@ func (s *Server) direct(c net.Conn, first []byte) bool {
 	r.RemoteAddr = c.RemoteAddr().String()
 	go func() {
 		defer s.sockets.Done()
+		defer func() { // as net/http does: one request must not end the others
+			if what := recover(); what != nil {
+				s.cfg.Log.Error("a handshake failed", "panic", what, "stack", string(debug.Stack()))
+				c.Close()
+			}
+		}()
 		w := &handshake{conn: c}
 		s.admitSocket(w, r)
 		w.end(s.cfg.Limits.Hello)

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"io"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
 )
@@ -46,4 +49,17 @@ func TestOnlyAWholeHandshakeGoesTheShortWay(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, r, c.ok)
 		}
 	}
+}
+
+// TestAHandshakeThatPanicsEndsItsConnectionAlone: net/http would have caught it too.
+func TestAHandshakeThatPanicsEndsItsConnectionAlone(t *testing.T) {
+	s := &Server{cfg: Config{Log: slog.New(slog.DiscardHandler)}, hosts: newHosts(nil, &net.TCPAddr{Port: 1})} // no edge: nil is used
+	client, accepted := net.Pipe()
+	if !s.direct(accepted, []byte(shake)) {
+		t.Fatal("it was not taken")
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection ends with %v", err)
+	}
+	s.sockets.Wait()
 }
