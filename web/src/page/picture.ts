@@ -7,7 +7,7 @@ import type { Picture as Frame } from '../browser/picture.ts';
 import type { Share } from '../browser/share.ts';
 import * as consent from '../core/consent.ts';
 import type { Level } from '../core/level.ts';
-import { type ConsentState, MAX_STREAMS, type ScreenFeedback, type ScreenStill } from '../core/protocol.gen.ts';
+import { type ConsentState, type FromPeer, MAX_STREAMS } from '../core/protocol.gen.ts';
 import type { Client } from './client.ts';
 import { consentNotice, stopCause } from './endings.ts';
 import { agentName } from './model.ts';
@@ -84,28 +84,38 @@ export class Picture {
     this.#share?.redraw();
   }
 
-  codecs(decodable: readonly string[]): void {
-    this.#codecs = decodable;
-    this.#share?.codecs(decodable);
+  /** What the agent's end says about the picture. */
+  receive(message: FromPeer): void {
+    switch (message.type) {
+      case 'screen.codecs':
+        this.#viewer(true);
+        this.#codecs = message.decodable;
+        this.#share?.codecs(message.decodable);
+        return;
+      case 'screen.pause':
+        this.#viewer(!message.paused);
+        this.#paused = message.paused;
+        this.#share?.pause(message.paused);
+        return;
+      case 'screen.keyframe':
+        this.#share?.keyframe(message.stream ?? 0);
+        return;
+      case 'screen.feedback':
+        this.#share?.feedback(message);
+        return;
+      case 'screen.still':
+        if (this.#share !== null) void this.#share.still(message);
+        else this.#peer?.send({ type: 'screen.refused', id: message.id, stream: message.stream ?? 0, why: 'off' });
+        return;
+      default:
+        return;
+    }
   }
 
-  pause(paused: boolean): void {
-    this.#paused = paused;
-    this.#share?.pause(paused);
-  }
-
-  keyframe(stream: number): void {
-    this.#share?.keyframe(stream);
-  }
-
-  still(message: ScreenStill): void {
-    const { id, stream = 0 } = message;
-    if (this.#share !== null) void this.#share.still(message);
-    else this.#peer?.send({ type: 'screen.refused', id, stream, why: 'off' });
-  }
-
-  feedback(message: ScreenFeedback): void {
-    this.#share?.feedback(message);
+  /** Whether somebody has the agent's viewer open. */
+  #viewer(open: boolean): void {
+    const { session } = this.#client.model;
+    if (session !== null) this.#client.update({ session: { ...session, viewer: open } });
   }
 
   /** Shows something else instead of this source. Call it in a click's handler. */

@@ -328,25 +328,8 @@ export class Sharing {
       case 'direct.ack':
         this.directs.delivered(message.id);
         return;
-      case 'screen.codecs':
-        if (session !== null) this.#client.update({ session: { ...session, viewer: true } });
-        this.picture.codecs(message.decodable);
-        return;
-      case 'screen.keyframe':
-        this.picture.keyframe(message.stream ?? 0);
-        return;
-      case 'screen.still':
-        this.picture.still(message);
-        return;
-      case 'screen.feedback':
-        this.picture.feedback(message);
-        return;
-      case 'screen.pause':
-        if (session !== null) this.#client.update({ session: { ...session, viewer: !message.paused } });
-        this.picture.pause(message.paused);
-        return;
       default:
-        return;
+        this.picture.receive(message);
     }
   }
 
