@@ -30,7 +30,7 @@ var (
 // bench is what the cells have in common: the customer's browser with the desktop, the agent's program on a bad network,
 // and another browser for what the agent sees, so that each one's processor time can be told.
 type bench struct {
-	b                  *testing.B
+	t                  testing.TB
 	customers, viewers *browser.Browser
 	desk               desktop.Server
 	tab                *browser.Page // the desktop
@@ -62,42 +62,43 @@ func (a *agent) onLine(args ...string) (*program, impair.Remote) {
 	return startCommand(a.t, []string{"LOOKALONG_HOME=" + a.home}, "lookalong "+strings.Join(args, " "), cmd), impair.Remote("http://" + addr)
 }
 
-func newBrowser(b *testing.B) *browser.Browser {
-	b.Helper()
+func newBrowser(t testing.TB) *browser.Browser {
+	t.Helper()
 	br, err := browser.Start(browser.Options{Flags: map[string]any{"screen-info": "{2560x1600}"}})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(br.Close)
+	t.Cleanup(br.Close)
 	return br
 }
 
-func newBench(b *testing.B) *bench {
-	x := &bench{b: b, customers: newBrowser(b), viewers: newBrowser(b), desk: desktop.Serve(b, browser.PatternTitle)}
-	s := newSite(b)
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	x := &bench{t: t, customers: newBrowser(t), viewers: newBrowser(t), desk: desktop.Serve(t, browser.PatternTitle)}
+	s := newSite(t)
 	s.b = x.customers
 	ana := s.newAgent("Ana")
 	var profile *browser.Profile
 	profile, x.c = s.customer()
-	x.tab = profile.OpenWindow(b, "desktop", x.desk.Page(1280, 720, *pictureFPS), 1280, 720)
+	x.tab = profile.OpenWindow(t, "desktop", x.desk.Page(1280, 720, *pictureFPS), 1280, 720)
 	browser.Eval[bool](x.c, keepDirect)
 	write(x.c, "I can't find the button")
 	x.chat, x.line = ana.onLine("chat", "--next", "--no-open")
 	x.chat.wants("I can't find the button")
 
-	cmd, addr := built(b, "rtpref", "./impair/rtpref"), freePort(b)
+	cmd, addr := built(t, "rtpref", "./impair/rtpref"), freePort(t)
 	cmd.Args = append(cmd.Args, addr)
-	x.rtp, x.rtpURL, x.rtpLine = startCommand(b, nil, "rtpref", cmd), "http://"+addr, impair.Remote("http://"+addr+"/line")
-	x.send = profile.OpenWindow(b, "send", "about:blank", 400, 300)
+	x.rtp, x.rtpURL, x.rtpLine = startCommand(t, nil, "rtpref", cmd), "http://"+addr, impair.Remote("http://"+addr+"/line")
+	x.send = profile.OpenWindow(t, "send", "about:blank", 400, 300)
 
 	// The first share opens the viewer, which stays: a cell begins with a new session and an open page.
 	x.c.Click("button", "Share my screen")
-	v := x.viewers.Profile(b)
-	x.v = v.OpenWindow(b, "viewer", x.chat.viewerURL(), 1400, 900)
+	v := x.viewers.Profile(t)
+	x.v = v.OpenWindow(t, "viewer", x.chat.viewerURL(), 1400, 900)
 	x.v.WaitPage("Live")
 	x.c.Click("button", "Disconnect")
 	x.c.WaitPage("Nothing is shared now.")
-	x.watch = v.OpenWindow(b, "watch", "about:blank", 1400, 900)
+	x.watch = v.OpenWindow(t, "watch", "about:blank", 1400, 900)
 	return x
 }
 
@@ -152,7 +153,7 @@ func (x *bench) begin(c cell) {
 // set sets a line, or ends the benchmark.
 func (x *bench) set(line impair.Remote, c impair.Conditions) {
 	if err := line.Set(c); err != nil {
-		x.b.Fatal(err)
+		x.t.Fatal(err)
 	}
 }
 
@@ -170,7 +171,7 @@ func (x *bench) ours(c cell) figures {
 	}()
 	m := x.measure(c, picture{x.v, canvas, x.chat.cmd.Process.Pid, x.line, true})
 	m.Source, m.First = "ours", first()
-	m.Codec = codecOf(x.v.Body())
+	m.Codec = codecOf(x.v.Body()) + otherSize(x.v, canvas, c.screen)
 	return m
 }
 
@@ -182,6 +183,19 @@ func codecOf(text string) string {
 		}
 	}
 	return ""
+}
+
+// receivedCodec is JavaScript for the codec that the RTP reference's viewer receives in fact.
+const receivedCodec = `(async()=>{const all=[...(await pc.getStats()).values()],one=all.find(s=>s.type==='inbound-rtp');
+return all.find(s=>s.id===one?.codecId)?.mimeType.replace('video/','')??'none'})()`
+
+// otherSize is the size of the picture that is shown where it is not the screen's.
+func otherSize(p *browser.Page, source string, of screen) string {
+	size := browser.Eval[[2]int](p, fmt.Sprintf("(()=>{const e=document.querySelector(%q);return [e.videoWidth||e.width,e.videoHeight||e.height]})()", source))
+	if size == [2]int{of.width, of.height} {
+		return ""
+	}
+	return fmt.Sprintf(" %d×%d", size[0], size[1])
 }
 
 // reference measures an RTP track with that codec.
@@ -200,6 +214,7 @@ func (x *bench) reference(c cell, codec string) figures {
 	first := x.first(c, x.send, x.watch, video, func() { x.send.Click("button", "Go") })
 	m := x.measure(c, picture{x.watch, video, x.rtp.cmd.Process.Pid, x.rtpLine, false})
 	m.Source, m.First = codec, first()
+	m.Codec = browser.Eval[string](x.watch, receivedCodec) + otherSize(x.watch, video, c.screen)
 	return m
 }
 
@@ -255,7 +270,7 @@ func (x *bench) measure(c cell, r picture) (f figures) {
 		p50, p95 := percentile(list, .5), percentile(list, .95)
 		f.Chat50, f.Chat95 = &p50, &p95
 	} else if r.chat {
-		x.b.Error("no direct message was sent")
+		x.t.Error("no direct message was sent")
 	}
 	if err != nil {
 		f.Failed = err.Error()
@@ -275,7 +290,7 @@ func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 func (x *bench) bytes(line impair.Remote) uint64 {
 	s, err := line.State()
 	if err != nil {
-		x.b.Fatal(err)
+		x.t.Fatal(err)
 	}
 	return s.Out.Bytes + s.In.Bytes
 }
