@@ -64,13 +64,9 @@ func cells(names, sizes string, fps int) ([]cell, error) {
 	return out, nil
 }
 
-func split(list string) (out []string) {
-	for _, one := range strings.Split(list, ",") {
-		if one = strings.TrimSpace(one); one != "" {
-			out = append(out, one)
-		}
-	}
-	return out
+// split splits a list at commas and spaces.
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // figures are those of one way of carrying the picture in one cell. Times in ms, rates in kbit/s (IP headers included),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ var (
 	pictureFPS     = flag.Int("picture.fps", 15, "frames a second that the desktop draws")
 	pictureLong    = flag.Int("picture.seconds", 10, "how long each cell is measured, in seconds; at most 40")
 	pictureWarm    = flag.Int("picture.warm", 5, "how long each picture runs before it is measured, in seconds")
+	pictureCuts    = flag.String("picture.cuts", "", "how long the path of ours is cut, one after the other, in seconds: 5,30,100; empty: never")
 	pictureOut     = flag.String("picture.out", "", "also write the figures to this file, as JSON")
 )
 
@@ -133,6 +135,7 @@ func BenchmarkPicture(b *testing.B) {
 		}
 	}
 	fmt.Printf("\n%s\n%s", table(all), verdicts(all))
+	b.Run("cut", func(b *testing.B) { x.cuts(b, split(*pictureCuts)) })
 	if *pictureOut != "" {
 		data, err := json.MarshalIndent(all, "", "\t")
 		if err == nil {
@@ -231,6 +234,42 @@ func (x *bench) first(c cell, clicked, shown *browser.Page, source string, click
 	return func() float64 {
 		return browser.Eval[float64](shown, "window.first") - browser.Eval[float64](clicked, "window.clicked")
 	}
+}
+
+// cuts cuts the path of a running picture for each of the times, and prints how long after its return the first frame is
+// seen that was drawn after it.
+func (x *bench) cuts(b *testing.B, list []string) {
+	if len(list) == 0 {
+		b.Skip("no cuts are asked for: -picture.cuts")
+	}
+	c := cell{Network: "25ms", Size: "720", line: impair.Conditions{Delay: 25 * time.Millisecond}, screen: screen{1280, 720, *pictureFPS}}
+	x.begin(c)
+	withDesktop(x.v)
+	x.set(x.line, c.line)
+	defer x.set(x.line, impair.Conditions{})
+	x.first(c, x.c, x.v, "canvas", func() { x.c.Click("button", "Share my screen") })
+	defer x.c.Click("button", "Disconnect")
+	for _, one := range list {
+		n, err := strconv.Atoi(one)
+		if err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(seconds(*pictureWarm))
+		x.set(x.line, impair.Conditions{Cut: true})
+		time.Sleep(seconds(n))
+		before := browser.Eval[int](x.tab, "n")
+		browser.Eval[bool](x.v, fmt.Sprintf(watchFirst, "canvas", c.screen.width, before))
+		back := time.Now()
+		x.set(x.line, c.line)
+		x.v.Until("the first frame after the cut", func() bool {
+			at, err := browser.TryEval[float64](x.v, "window.first")
+			return err == nil && at > 0
+		})
+		took := browser.Eval[float64](x.v, "window.first") - float64(back.UnixMicro())/1000
+		fmt.Printf("cut for %d s: the first new frame %.0f ms after the path was back\n", n, took)
+		b.ReportMetric(took, fmt.Sprintf("ms-after-%ds", n))
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // picture is one that is being shown.

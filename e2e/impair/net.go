@@ -2,7 +2,9 @@ package impair
 
 import (
 	"context"
+	"errors"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/pion/transport/v5"
@@ -45,8 +47,11 @@ func (n *Network) Close() {
 	n.wg.Wait()
 }
 
+// ErrTCP is what opening a TCP connection through Net gives: it would be a way past the line.
+var ErrTCP = errors.New("impair: there is no TCP on this line")
+
 // Net is what pion opens its sockets through: those of the machine, with every UDP socket on the line. Sockets for
-// multicast (mDNS) stay off it: names are resolved on the machine itself.
+// multicast (mDNS) stay off it: names are resolved on the machine itself. There is no TCP (ErrTCP).
 func (n *Network) Net() (transport.Net, error) {
 	std, err := stdnet.NewNet()
 	if err != nil {
@@ -91,7 +96,16 @@ func (w *wrapped) DialUDP(network string, from, to *net.UDPAddr) (transport.UDPC
 	return newConn(w.network, c), nil
 }
 
+func (w *wrapped) DialTCP(string, *net.TCPAddr, *net.TCPAddr) (transport.TCPConn, error) {
+	return nil, ErrTCP
+}
+
+func (w *wrapped) ListenTCP(string, *net.TCPAddr) (transport.TCPListener, error) { return nil, ErrTCP }
+
 func (w *wrapped) Dial(network, address string) (net.Conn, error) {
+	if strings.HasPrefix(network, "tcp") {
+		return nil, ErrTCP
+	}
 	c, err := w.Net.Dial(network, address)
 	return w.conn(c, err)
 }
@@ -117,7 +131,14 @@ type dialer struct {
 }
 
 func (d dialer) Dial(network, address string) (net.Conn, error) {
+	if strings.HasPrefix(network, "tcp") {
+		return nil, ErrTCP
+	}
 	return d.w.conn(d.Dialer.Dial(network, address))
+}
+
+func (c listenConfig) Listen(context.Context, string, string) (net.Listener, error) {
+	return nil, ErrTCP
 }
 
 type listenConfig struct {

@@ -138,3 +138,19 @@ func TestDeadlineAndCut(t *testing.T) {
 		t.Error("the controller took a loss of 2")
 	}
 }
+
+// TestNoTCP: nothing that pion could relay over gets past the line.
+func TestNoTCP(t *testing.T) {
+	_, w := open(t)
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	_, dialled := w.DialTCP("tcp4", nil, local)
+	_, listened := w.ListenTCP("tcp4", local)
+	_, dial := w.Dial("tcp", "127.0.0.1:1")
+	_, dialer := w.CreateDialer(&net.Dialer{}).Dial("tcp4", "127.0.0.1:1")
+	_, listen := w.CreateListenConfig(&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	for i, err := range []error{dialled, listened, dial, dialer, listen} {
+		if !errors.Is(err, ErrTCP) {
+			t.Errorf("way %d: %v", i, err)
+		}
+	}
+}
