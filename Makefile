@@ -56,12 +56,13 @@ test-e2e:
 
 # The chat part needs Go alone: make bench BENCH=Chat. The picture part needs Chromium: make bench BENCH=Picture.
 # PICTURE_CELLS picks networks (25ms,25ms/1%), PICTURE_SIZES screens (720,1080), PICTURE_SOURCES what is compared
-# (ours,AV1,H264,VP9), PICTURE_SECONDS how long each is measured, PICTURE_CUTS for how many seconds
+# (ours,AV1,H264,VP9), PICTURE_SECONDS how long each is measured, PICTURE_REPEATS how often, PICTURE_CUTS for how many seconds
 # the path is cut afterwards (5 30 100); PICTURE_OUT also writes the figures as JSON.
 BENCH ?= .
 PICTURE_SIZES ?= 720,1080
 PICTURE_SOURCES ?= ours,AV1,H264
 PICTURE_SECONDS ?= 10
+PICTURE_REPEATS ?= 1
 PICTURE_CUTS ?= $(if $(PICTURE_CELLS),,5 30 100)
 bench: ## figures for chat, memory and picture, each beside a reference: BENCH=Chat, BENCH=Picture or all
 	@case '$(BENCH)' in *Picture*) ;; *) \
@@ -70,8 +71,8 @@ bench: ## figures for chat, memory and picture, each beside a reference: BENCH=C
 		go test -count=1 -timeout 10m -run '^$$' -bench 'Last50|OpenMillion' ./signaling/store || exit 1;; esac
 	@case '$(BENCH)' in .|*Picture*) \
 		LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && \
-		go test -count=1 -timeout 60m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e -picture.cells '$(PICTURE_CELLS)' \
-		-picture.sizes '$(PICTURE_SIZES)' -picture.sources '$(PICTURE_SOURCES)' -picture.seconds '$(PICTURE_SECONDS)' \
+		go test -count=1 -timeout 180m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e -picture.cells '$(PICTURE_CELLS)' \
+		-picture.sizes '$(PICTURE_SIZES)' -picture.sources '$(PICTURE_SOURCES)' -picture.seconds '$(PICTURE_SECONDS)' -picture.repeats '$(PICTURE_REPEATS)' \
 		-picture.cuts '$(PICTURE_CUTS)' \
 		-picture.out '$(if $(PICTURE_OUT),$(abspath $(PICTURE_OUT)))';; esac
 

@@ -90,6 +90,59 @@ type figures struct {
 	Failed                string  `json:",omitempty"`
 }
 
+// numbers are all figures that can be taken several times.
+func (f *figures) numbers() []*float64 {
+	list := []*float64{&f.Age, &f.P50, &f.P95, &f.FPS, &f.Torn, &f.Kbit, &f.Customer, &f.Agent, &f.Viewer, &f.Luma, &f.RGB, &f.SSIM, &f.Fitted, &f.First, &f.Load}
+	if f.Chat95 != nil {
+		list = append(list, f.Chat50, f.Chat95)
+	}
+	return list
+}
+
+// medians joins what was measured several times in one cell for one source, in the order of the first; a codec that
+// changed in between is named with the others. What failed counts only where all failed.
+func medians(all []figures) (out []figures) {
+	type key struct{ network, size, source string }
+	groups := map[key][]figures{}
+	var order []key
+	for _, f := range all {
+		k := key{f.Network, f.Size, f.Source}
+		if len(groups[k]) == 0 {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], f)
+	}
+	for _, k := range order {
+		group := groups[k]
+		if good := slices.DeleteFunc(slices.Clone(group), func(f figures) bool { return f.Failed != "" }); len(good) > 0 {
+			group = good
+		}
+		m := group[0]
+		if m.Chat95 != nil {
+			p50, p95 := *m.Chat50, *m.Chat95
+			m.Chat50, m.Chat95 = &p50, &p95 // those of the first stay as they are
+		}
+		var codecs []string
+		columns := make([][]float64, len(m.numbers()))
+		for _, f := range group {
+			if !slices.Contains(codecs, f.Codec) {
+				codecs = append(codecs, f.Codec)
+			}
+			for i, n := range f.numbers() {
+				if i < len(columns) {
+					columns[i] = append(columns[i], *n)
+				}
+			}
+		}
+		m.Codec = strings.Join(codecs, ", ")
+		for i, n := range m.numbers() {
+			*n = percentile(columns[i], .5)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
 // table prints the rows in the form of the comparison: a row for each cell and source.
 func table(all []figures) string {
 	var b strings.Builder

@@ -72,6 +72,25 @@ func TestYardstickTable(t *testing.T) {
 	}
 }
 
+// TestYardstickMedians: of three of one cell and source the middle one counts, figure by figure; a failure only alone.
+func TestYardstickMedians(t *testing.T) {
+	chat := func(ms float64) *float64 { return &ms }
+	first := figures{Network: "25ms", Size: "720", Source: "ours", Codec: "AV1", Age: 300, Kbit: 1, Chat50: chat(50), Chat95: chat(90)}
+	got := medians([]figures{
+		first,
+		{Network: "25ms", Size: "720", Source: "AV1", Failed: "no picture was seen"},
+		{Network: "25ms", Size: "720", Source: "ours", Codec: "H.264", Age: 100, Kbit: 3, Chat50: chat(70), Chat95: chat(80)},
+		{Network: "25ms", Size: "720", Source: "ours", Failed: "no picture was seen"},
+		{Network: "25ms", Size: "720", Source: "ours", Codec: "AV1", Age: 120, Kbit: 2, Chat50: chat(60), Chat95: chat(70)},
+	})
+	if len(got) != 2 || got[0].Age != 120 || got[0].Kbit != 2 || *got[0].Chat50 != 60 || *got[0].Chat95 != 80 || got[0].Codec != "AV1, H.264" || got[1].Failed == "" {
+		t.Errorf("%+v", got)
+	}
+	if *first.Chat95 != 90 {
+		t.Error("the figures of a single run have changed")
+	}
+}
+
 // TestYardstick runs the picture's benchmark for a moment: everything that it measures is there, for ours and for the
 // reference with every codec.
 func TestYardstick(t *testing.T) {
