@@ -112,6 +112,14 @@ type ScreenStopped struct {
 	Cause string `json:"cause" v:"enum=stopped|source_closed|failed|ended"`
 }
 
+// RecordState is the customer's yes to a recording that the agent has asked for, and its end. From the agent's end only
+// the end counts: it records no more, or takes the question back. What was captured later than AtMs is not recorded.
+type RecordState struct {
+	Type string `json:"type"`
+	On   bool   `json:"on"`
+	AtMs int64  `json:"atMs"` // sender's clock, Unix milliseconds
+}
+
 // DirectMessage is a chat text that only the two peers see. The id is the sender's UUID.
 type DirectMessage struct {
 	Type string    `json:"type"`

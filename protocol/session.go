@@ -124,14 +124,15 @@ type ConsentAsk struct {
 	Type    string    `json:"type"`
 	ID      RequestID `json:"id,omitempty" v:"max=64"` // the agent's; not forwarded
 	Session SessionID `json:"session" v:"max=64"`
-	Grant   string    `json:"grant" v:"enum=view"`
+	Grant   string    `json:"grant" v:"enum=view|record"`
 }
 
-// ConsentState tells what the customer's side decided. It reports a decision, it can't make one.
+// ConsentState tells what the customer's side decided. It reports a decision, it can't make one: the agent's program
+// records on the customer's own RecordState alone.
 type ConsentState struct {
 	Type    string    `json:"type"`
 	Session SessionID `json:"session" v:"max=64"`
-	Grant   string    `json:"grant" v:"enum=view"`
+	Grant   string    `json:"grant" v:"enum=view|record"`
 	State   string    `json:"state" v:"enum=asked|picking|on|off"`
 	Cause   string    `json:"cause,omitempty" v:"enum=allowed|stopped|declined|dismissed|timeout|source_closed|refused|not_possible|failed|ended"`
 	Surface string    `json:"surface,omitempty" v:"enum=monitor|window|browser|camera|pattern|unknown"`

@@ -1,6 +1,7 @@
-// Package consent is the customer's consent to be seen, as one pure function. The native customer and the simulated
-// ones use it; its twin in the page is web/src/core/consent.ts, and protocol/testdata/consent/view.json drives both.
-// The server can ask, it can never grant (security.md 6, T22).
+// Package consent is the customer's consent to be seen and recorded, as one pure function. The native customer and the
+// simulated ones use it; its twin in the page is web/src/core/consent.ts, and protocol/testdata/consent/*.json drives
+// both. The server can ask, it can never grant (security.md 6, T22). What is not seen is not recorded: the grant record
+// is over with the grant view.
 package consent
 
 import "slices"
@@ -26,9 +27,11 @@ const (
 	On      State = "on"
 )
 
-// View is the machine's whole memory; its zero value with State Off is the start.
+// View is the machine's whole memory; its zero value with State and Record Off is the start.
 type View struct {
 	State    State
+	Record   State   // Off, Asked or On: whether the agent may record; not Off only while State is On
+	RecordMs int64   // since when Record is Asked or On
 	PromptMs int64   // since when a question is shown: of the ask, or of the extension; 0 while On: none
 	UntilMs  int64   // end of the lease, while On
 	AsksMs   []int64 // times of the asks within the window
@@ -38,7 +41,8 @@ type View struct {
 // Event is what happens to the consent.
 type Event string
 
-// The events. Allow, Deny, Click, Stop and Extend are the customer's own; Ask and Forged come from outside.
+// The events. Allow, Deny, Click, Stop and Extend are the customer's own, and those of the record; Ask, RecordAsk,
+// RecordDone and Forged come from outside.
 const (
 	EvAsk        Event = "ask"
 	EvAllow      Event = "allow"
@@ -54,10 +58,16 @@ const (
 	EvExtend     Event = "extend"
 	EvTick       Event = "tick"
 	EvForged     Event = "forged"
+
+	EvRecordAsk   Event = "record:ask"
+	EvRecordAllow Event = "record:allow"
+	EvRecordDeny  Event = "record:deny"
+	EvRecordStop  Event = "record:stop" // the customer takes the yes back
+	EvRecordDone  Event = "record:done" // the agent records no more, or takes the question back
 )
 
-// Effect is what must be done, in order: prompt, prompt:extend, unprompt, capture, discard, start, stop, count, and
-// tell:STATE or tell:STATE:CAUSE.
+// Effect is what must be done, in order: prompt, prompt:extend, prompt:record, unprompt, capture, discard, start, stop,
+// count, tell:STATE or tell:STATE:CAUSE of the grant view, and record:STATE or record:STATE:CAUSE of the grant record.
 type Effect string
 
 // Allows reports whether a picture may be captured, encoded or sent at this moment.
@@ -65,12 +75,28 @@ func (c View) Allows(nowMs int64) bool {
 	return c.State == On && nowMs < c.UntilMs //guard:T22
 }
 
+// Records reports whether the agent may record at this moment.
+func (c View) Records(nowMs int64) bool {
+	return c.Record == On && c.Allows(nowMs) //guard:T22
+}
+
 func (c View) armed(nowMs int64) bool {
 	return nowMs-c.PromptMs >= ArmMs //guard:T23
 }
 
+// count counts a question of the agent's; muted: there were too many, and it must not be shown.
+func (c View) count(nowMs int64) (next View, muted bool) {
+	c.AsksMs = slices.DeleteFunc(slices.Clone(c.AsksMs), func(at int64) bool { return nowMs-at >= AsksWindowMs })
+	if len(c.AsksMs) >= AsksMax { //guard:T23
+		return c, true
+	}
+	c.AsksMs = append(c.AsksMs, nowMs)
+	return c, false
+}
+
 func (c View) off() View {
 	c.State, c.PromptMs, c.UntilMs = Off, 0, 0
+	c.Record, c.RecordMs = Off, 0
 	return c
 }
 
@@ -94,11 +120,11 @@ func Step(c View, e Event, nowMs int64) (View, []Effect) {
 func whileOff(c View, e Event, nowMs int64) (View, []Effect) {
 	switch e {
 	case EvAsk:
-		c.AsksMs = slices.DeleteFunc(slices.Clone(c.AsksMs), func(at int64) bool { return nowMs-at >= AsksWindowMs })
-		if len(c.AsksMs) >= AsksMax { //guard:T23
+		c, muted := c.count(nowMs)
+		if muted {
 			return c, []Effect{"tell:off:declined"}
 		}
-		c.State, c.PromptMs, c.AsksMs = Asked, nowMs, append(c.AsksMs, nowMs)
+		c.State, c.PromptMs = Asked, nowMs
 		return c, []Effect{"prompt", "tell:asked"}
 	case EvClick:
 		c.State = Picking
@@ -106,7 +132,15 @@ func whileOff(c View, e Event, nowMs int64) (View, []Effect) {
 	case EvCaptured:
 		return c, []Effect{"discard"}
 	}
-	return c, nil
+	return c, unseen(e)
+}
+
+// unseen is the answer while there is no picture: nothing to record.
+func unseen(e Event) []Effect {
+	if e == EvRecordAsk {
+		return []Effect{"record:off:ended"}
+	}
+	return nil
 }
 
 func whileAsked(c View, e Event, nowMs int64) (View, []Effect) {
@@ -136,7 +170,7 @@ func whileAsked(c View, e Event, nowMs int64) (View, []Effect) {
 	case EvCaptured:
 		return c, []Effect{"discard"}
 	}
-	return c, nil
+	return c, unseen(e)
 }
 
 func whilePicking(c View, e Event, nowMs int64) (View, []Effect) {
@@ -155,25 +189,30 @@ func whilePicking(c View, e Event, nowMs int64) (View, []Effect) {
 	case EvEnded:
 		return c.off(), []Effect{"stop"}
 	}
-	return c, nil
+	return c, unseen(e)
 }
 
 func whileOn(c View, e Event, nowMs int64) (View, []Effect) {
-	stop := func(effects ...Effect) (View, []Effect) {
-		if c.PromptMs > 0 {
-			effects = append([]Effect{"unprompt"}, effects...)
+	stop := func(tell ...Effect) (View, []Effect) {
+		var effects []Effect
+		if c.PromptMs > 0 || c.Record == Asked {
+			effects = append(effects, "unprompt")
 		}
-		return c.off(), effects
+		effects = append(effects, "stop")
+		if len(tell) > 0 && c.recordable() {
+			effects = append(effects, "record:off:ended")
+		}
+		return c.off(), append(effects, tell...)
 	}
 	switch e {
 	case EvStop:
-		return stop("stop", "tell:off:stopped")
+		return stop("tell:off:stopped")
 	case EvClosed:
-		return stop("stop", "tell:off:source_closed")
+		return stop("tell:off:source_closed")
 	case EvFailed:
-		return stop("stop", "tell:off:failed")
+		return stop("tell:off:failed")
 	case EvEnded:
-		return stop("stop")
+		return stop()
 	case EvExtend:
 		if c.PromptMs == 0 || !c.armed(nowMs) {
 			return c, nil
@@ -181,15 +220,62 @@ func whileOn(c View, e Event, nowMs int64) (View, []Effect) {
 		c.PromptMs, c.UntilMs = 0, nowMs+leaseMs
 		return c, []Effect{"unprompt"}
 	case EvTick:
-		if nowMs >= c.UntilMs {
-			return stop("stop", "tell:off:timeout")
-		}
-		if c.PromptMs == 0 && nowMs >= c.UntilMs-extendBeforeMs {
+		switch {
+		case nowMs >= c.UntilMs:
+			return stop("tell:off:timeout")
+		case c.PromptMs == 0 && nowMs >= c.UntilMs-extendBeforeMs:
+			var effects []Effect
+			if c.Record == Asked { // one question at a time, and this one is about everything
+				c, effects = c.unrecord("timeout")
+			}
 			c.PromptMs = nowMs
-			return c, []Effect{"prompt:extend"}
+			return c, append(effects, "prompt:extend")
+		case c.Record == Asked && nowMs-c.RecordMs >= askTimeoutMs:
+			return c.unrecord("timeout")
 		}
 	case EvCaptured:
 		return c, []Effect{"discard"}
+	default:
+		return recording(c, e, nowMs)
+	}
+	return c, nil
+}
+
+// recordable reports whether there is a grant record, or a question for one.
+func (c View) recordable() bool { return c.Record == Asked || c.Record == On }
+
+func (c View) unrecord(cause string) (View, []Effect) {
+	var effects []Effect
+	if c.Record == Asked {
+		effects = append(effects, "unprompt")
+	}
+	c.Record, c.RecordMs = Off, 0
+	return c, append(effects, Effect("record:off:"+cause))
+}
+
+// recording is the grant record, while there is a picture.
+func recording(c View, e Event, nowMs int64) (View, []Effect) {
+	switch {
+	case e == EvRecordAsk && c.recordable():
+		return c, []Effect{Effect("record:" + c.Record)} // its answer was lost
+	case e == EvRecordAsk && c.PromptMs > 0:
+		return c, []Effect{"record:off:dismissed"} // another question is shown
+	case e == EvRecordAsk:
+		c, muted := c.count(nowMs)
+		if muted {
+			return c, []Effect{"record:off:declined"}
+		}
+		c.Record, c.RecordMs = Asked, nowMs
+		return c, []Effect{"prompt:record", "record:asked"}
+	case e == EvRecordAllow && c.Record == Asked && nowMs-c.RecordMs >= ArmMs: //guard:T23
+		c.Record, c.RecordMs = On, nowMs
+		return c, []Effect{"unprompt", "record:on"}
+	case e == EvRecordDeny && c.Record == Asked:
+		return c.unrecord("declined")
+	case e == EvRecordStop && c.recordable():
+		return c.unrecord("stopped")
+	case e == EvRecordDone && c.recordable():
+		return c.unrecord("ended")
 	}
 	return c, nil
 }

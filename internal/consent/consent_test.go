@@ -12,7 +12,13 @@ import (
 )
 
 func TestConsentCases(t *testing.T) {
-	data, err := os.ReadFile("../../protocol/testdata/consent/view.json")
+	for _, grant := range []string{"view", "record"} {
+		t.Run(grant, func(t *testing.T) { testCases(t, "../../protocol/testdata/consent/"+grant+".json") })
+	}
+}
+
+func testCases(t *testing.T, path string) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,6 +28,7 @@ func TestConsentCases(t *testing.T) {
 			Event   Event
 			AtMs    int64
 			State   State
+			Record  State // empty: not looked at
 			Effects []Effect
 		}
 	}
@@ -33,12 +40,12 @@ func TestConsentCases(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			v := View{State: Off}
+			v := View{State: Off, Record: Off}
 			for i, s := range c.Steps {
 				var effects []Effect
 				v, effects = Step(v, s.Event, s.AtMs)
-				if v.State != s.State || !slices.Equal(effects, s.Effects) {
-					t.Fatalf("step %d, %s at %d ms: got %s %v, want %s %v", i, s.Event, s.AtMs, v.State, effects, s.State, s.Effects)
+				if v.State != s.State || !slices.Equal(effects, s.Effects) || s.Record != "" && v.Record != s.Record {
+					t.Fatalf("step %d, %s at %d ms: got %s, record %s %v, want %s, record %s %v", i, s.Event, s.AtMs, v.State, v.Record, effects, s.State, s.Record, s.Effects)
 				}
 			}
 		})
@@ -47,10 +54,11 @@ func TestConsentCases(t *testing.T) {
 
 // Whatever happens in whatever order: a picture needs the customer's own yes, and what comes from outside gives none.
 func TestConsentModel(t *testing.T) {
-	events := []Event{EvAsk, EvAllow, EvDeny, EvClick, EvCaptured, EvRefused, EvImpossible, EvFailed, EvClosed, EvStop, EvEnded, EvExtend, EvTick, EvForged}
+	events := []Event{EvAsk, EvAllow, EvDeny, EvClick, EvCaptured, EvRefused, EvImpossible, EvFailed, EvClosed, EvStop, EvEnded, EvExtend, EvTick, EvForged,
+		EvRecordAsk, EvRecordAllow, EvRecordDeny, EvRecordStop, EvRecordDone}
 	own := map[Event]bool{EvAllow: true, EvClick: true}
 	r := rand.New(rand.NewPCG(7, 7))
-	c := View{State: Off}
+	c := View{State: Off, Record: Off}
 	now := int64(0)
 	yes := false // the customer said yes since the consent was last off
 	var history []string
@@ -81,6 +89,15 @@ func TestConsentModel(t *testing.T) {
 		if before.State == On && c.State == Off && !slices.Contains(effects, "stop") {
 			t.Fatalf("%s left the capture running", e)
 		}
+		if before.Record != On && c.Record == On && (e != EvRecordAllow || before.Record != Asked || now-before.RecordMs < ArmMs) {
+			t.Fatalf("%s allowed to record: %v", e, history[max(0, len(history)-10):])
+		}
+		if c.Record != Off && c.State != On {
+			t.Fatalf("record is %s without a picture after %s", c.Record, e)
+		}
+		if (e == EvRecordStop || e == EvRecordDone) && c.Record != Off {
+			t.Fatalf("%s did not win", e)
+		}
 		if c.State == On && now >= c.UntilMs && e == EvTick {
 			t.Fatalf("the lease is over and it is on")
 		}
@@ -89,12 +106,15 @@ func TestConsentModel(t *testing.T) {
 
 // A picture is over with its lease, also before the next tick has said so.
 func TestLeaseEndsAPicture(t *testing.T) {
-	v := View{State: On, UntilMs: leaseMs}
+	v := View{State: On, UntilMs: leaseMs, Record: On}
+	if v.Records(leaseMs) || v.Records(10*leaseMs) || !v.Records(leaseMs-1) || (View{State: On, UntilMs: leaseMs, Record: Asked}).Records(1) {
+		t.Error("the lease does not end a recording")
+	}
 	if v.Allows(leaseMs) || v.Allows(leaseMs+1) || v.Allows(10*leaseMs) || !v.Allows(leaseMs-1) {
 		t.Error("the lease does not end a picture")
 	}
 	v, effects := Step(v, EvTick, leaseMs)
-	if v.State != Off || !slices.Equal(effects, []Effect{"stop", "tell:off:timeout"}) {
+	if v.State != Off || !slices.Equal(effects, []Effect{"stop", "record:off:ended", "tell:off:timeout"}) {
 		t.Errorf("at the end of the lease: %s %v", v.State, effects)
 	}
 }

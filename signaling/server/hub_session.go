@@ -185,7 +185,7 @@ func (h *hub) handleSession(c *conn, s *session, msg any) {
 		if peer := s.customer.conn; peer != nil {
 			peer.send(protocol.ConsentAsk{Session: m.Session, Grant: m.Grant})
 			c.send(protocol.Ack{ID: m.ID})
-			h.audit("consent.ask", s.conv, c)
+			h.audit(consentKind(m.Grant, "ask"), s.conv, c)
 			return
 		}
 		c.fail(m.ID, protocol.Userf(protocol.CodeOffline, "The customer is not connected right now. Try again in a moment."))
@@ -345,7 +345,7 @@ func (h *hub) consentState(c *conn, s *session, m protocol.ConsentState) {
 		return
 	}
 	if m.State == "on" || m.State == "off" {
-		h.audit("consent."+m.State, s.conv, c)
+		h.audit(consentKind(m.Grant, m.State), s.conv, c)
 	}
 	h.eachMember(s.conv, func(member *conn) {
 		if member.isAgent() {

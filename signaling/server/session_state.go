@@ -62,3 +62,11 @@ func (s *session) other(c *conn) *end {
 	}
 	return s.agent
 }
+
+// consentKind is the kind of the audit row of a consent: consent.ask, consent.on and consent.off are of the grant view.
+func consentKind(grant, state string) string {
+	if grant == "view" {
+		return "consent." + state
+	}
+	return "consent." + grant + "." + state
+}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/lookalong/lookalong/protocol"
 	. "github.com/lookalong/lookalong/signaling/servertest"
+	"github.com/lookalong/lookalong/signaling/store"
 )
 
 // pair is a customer and the agent who has claimed their conversation.
@@ -98,6 +100,46 @@ func TestSessionFromRequestToEnd(t *testing.T) {
 	again, _ := p.connect()
 	if again.Session == id {
 		t.Error("the second session has the first one's id")
+	}
+}
+
+// Each grant leaves rows of its own, by who asked and who decided; the server passes on both ways, and grants nothing.
+func TestConsentLeavesRows(t *testing.T) {
+	p := newPair(t)
+	st, _ := p.connect()
+	for _, grant := range []string{"view", "record"} {
+		p.a.Send(protocol.ConsentAsk{ID: protocol.RequestID(grant), Session: st.Session, Grant: grant})
+		p.a.WantAck(protocol.RequestID(grant))
+		if m := Want[protocol.ConsentAsk](p.c, nil); m.Grant != grant {
+			t.Errorf("asked for %+v", m)
+		}
+		for _, state := range []string{"asked", "on", "off"} {
+			p.c.Send(protocol.ConsentState{Session: st.Session, Grant: grant, State: state})
+			if m := Want[protocol.ConsentState](p.a, nil); m.Grant != grant || m.State != state {
+				t.Errorf("the agent got %+v", m)
+			}
+		}
+	}
+	p.s.Stop()
+	db, err := store.OpenShared(t.Context(), store.Options{Dir: p.s.Dir + "/data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.AuditLog(t.Context(), string(p.conv), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		if strings.HasPrefix(row.Kind, "consent.") {
+			got = append(got, row.Kind+" by "+string(row.Actor.Kind))
+		}
+	}
+	want := []string{"consent.ask by agent", "consent.on by customer", "consent.off by customer",
+		"consent.record.ask by agent", "consent.record.on by customer", "consent.record.off by customer"}
+	if !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
 	}
 }
 

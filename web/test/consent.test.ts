@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  ARM_MS,
   ASKS_MAX,
   ASKS_WINDOW_MS,
   allows,
@@ -12,22 +13,24 @@ import {
   type Event,
   initial,
   LEASE_MS,
+  records,
   step,
 } from '../src/core/consent.ts';
 import { read } from './vectors.ts';
 
 interface Case {
   name: string;
-  steps: { event: Event; atMs: number; state: string; effects: string[] }[];
+  steps: { event: Event; atMs: number; state: string; record?: string; effects: string[] }[];
 }
 
-for (const one of JSON.parse(read('consent/view.json')) as Case[]) {
+for (const one of ['view', 'record'].flatMap((grant) => JSON.parse(read(`consent/${grant}.json`)) as Case[])) {
   test(`case: ${one.name}`, () => {
     let consent = initial;
     for (const want of one.steps) {
       const [next, effects] = step(consent, want.event, want.atMs);
       const at = `${want.event} at ${want.atMs}`;
       assert.equal(next.state, want.state, at);
+      if (want.record !== undefined) assert.equal(next.record, want.record, at);
       assert.deepEqual(effects, want.effects, at);
       consent = next;
     }
@@ -37,6 +40,7 @@ for (const one of JSON.parse(read('consent/view.json')) as Case[]) {
 test('no order of events gives a picture without a yes that was armed, or a click', () => {
   const events: Event[] = [
     'ask', 'allow', 'deny', 'click', 'captured', 'refused', 'impossible', 'failed', 'closed', 'stop', 'ended', 'extend', 'tick', 'forged',
+    'record:ask', 'record:allow', 'record:deny', 'record:stop', 'record:done',
   ]; // biome-ignore format: one line reads better
   let seed = 7;
   const random = () => {
@@ -57,6 +61,10 @@ test('no order of events gives a picture without a yes that was armed, or a clic
     if (before.state === 'on' && next.state === 'off')
       assert.ok(effects.includes('stop'), `${event} left the picture running`);
     if (effects.includes('capture')) assert.ok(event === 'click' || event === 'allow');
+    if (before.record !== 'on' && next.record === 'on')
+      assert.ok(event === 'record:allow' && before.record === 'asked' && now - before.recordMs >= ARM_MS);
+    if (next.record !== 'off') assert.equal(next.state, 'on', `record is ${next.record} without a picture`);
+    if (event === 'record:stop' || event === 'record:done') assert.equal(next.record, 'off');
     if (event === 'stop' || event === 'ended') assert.equal(next.state, 'off');
     if (event === 'forged') assert.equal(next.state, before.state);
     if (next.state === 'off') yes = false;
@@ -69,6 +77,10 @@ test('allows ends with the lease even if no tick comes, as after a sleep', () =>
   const [on] = step(picking, 'captured', 10);
   assert.equal(allows(on, 10 + LEASE_MS - 1), true);
   assert.equal(allows(on, 10 + LEASE_MS), false);
+  const recorded: Consent = { ...on, record: 'on' };
+  assert.equal(records(recorded, 10 + LEASE_MS - 1), true);
+  assert.equal(records(recorded, 10 + LEASE_MS), false);
+  assert.equal(records(on, 20), false);
   assert.equal(allows(picking, 5), false);
 });
 

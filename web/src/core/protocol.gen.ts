@@ -826,26 +826,26 @@ export interface ConsentAsk {
   /** the agent's; not forwarded */
   readonly id?: string;
   readonly session: string;
-  readonly grant: 'view';
+  readonly grant: 'view' | 'record';
 }
 export const ConsentAskFields: Fields = {
   id: { t: 'string', max: 64, opt: true },
   session: { t: 'string', max: 64 },
-  grant: { t: 'string', enum: ['view'] },
+  grant: { t: 'string', enum: ['view', 'record'] },
 };
 
-/** ConsentState tells what the customer's side decided. It reports a decision, it can't make one. */
+/** ConsentState tells what the customer's side decided. It reports a decision, it can't make one: the agent's program records on the customer's own RecordState alone. */
 export interface ConsentState {
   readonly type: 'consent.state';
   readonly session: string;
-  readonly grant: 'view';
+  readonly grant: 'view' | 'record';
   readonly state: 'asked' | 'picking' | 'on' | 'off';
   readonly cause?: 'allowed' | 'stopped' | 'declined' | 'dismissed' | 'timeout' | 'source_closed' | 'refused' | 'not_possible' | 'failed' | 'ended';
   readonly surface?: 'monitor' | 'window' | 'browser' | 'camera' | 'pattern' | 'unknown';
 }
 export const ConsentStateFields: Fields = {
   session: { t: 'string', max: 64 },
-  grant: { t: 'string', enum: ['view'] },
+  grant: { t: 'string', enum: ['view', 'record'] },
   state: { t: 'string', enum: ['asked', 'picking', 'on', 'off'] },
   cause: { t: 'string', enum: ['allowed', 'stopped', 'declined', 'dismissed', 'timeout', 'source_closed', 'refused', 'not_possible', 'failed', 'ended'], opt: true },
   surface: { t: 'string', enum: ['monitor', 'window', 'browser', 'camera', 'pattern', 'unknown'], opt: true },
@@ -1006,6 +1006,18 @@ export interface ScreenStopped {
 }
 export const ScreenStoppedFields: Fields = {
   cause: { t: 'string', enum: ['stopped', 'source_closed', 'failed', 'ended'] },
+};
+
+/** RecordState is the customer's yes to a recording that the agent has asked for, and its end. From the agent's end only the end counts: it records no more, or takes the question back. What was captured later than AtMs is not recorded. */
+export interface RecordState {
+  readonly type: 'record.state';
+  readonly on: boolean;
+  /** sender's clock, Unix milliseconds */
+  readonly atMs: number;
+}
+export const RecordStateFields: Fields = {
+  on: { t: 'boolean' },
+  atMs: { t: 'number' },
 };
 
 /** DirectMessage is a chat text that only the two peers see. The id is the sender's UUID. */
@@ -1285,6 +1297,7 @@ export type FromPeer =
   | ScreenLevel
   | ScreenPause
   | ScreenStopped
+  | RecordState
   | DirectMessage
   | DirectAck;
 export const fromPeer: { readonly [type: string]: MessageSpec } = {
@@ -1301,6 +1314,7 @@ export const fromPeer: { readonly [type: string]: MessageSpec } = {
   'screen.level': { fields: ScreenLevelFields },
   'screen.pause': { fields: ScreenPauseFields },
   'screen.stopped': { fields: ScreenStoppedFields },
+  'record.state': { strict: true, fields: RecordStateFields },
   'direct.message': { fields: DirectMessageFields },
   'direct.ack': { fields: DirectAckFields },
 };

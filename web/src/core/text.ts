@@ -134,6 +134,12 @@ const en = {
   askExtend: 'Keep sharing?',
   askExtendText: 'You have been sharing for almost 30 minutes. Without an answer it stops in a minute.',
   keep: 'Keep sharing',
+  askRecord: (name: string) => `Agent “${name}” asks to record what you show.`,
+  askRecordText: 'The recording stays with the agent. You can stop it at any moment, and go on sharing.',
+  recMark: 'REC',
+  recording: (name: string) => `${name} records this.`,
+  stopRecording: 'Stop recording',
+  endRecording: 'The recording has stopped. You go on sharing.',
   requestSent: (name: string) => `Asking ${name}…`,
 
   // how it ended
@@ -285,6 +291,12 @@ const zh: Text = {
   askExtend: '继续共享吗？',
   askExtendText: '您已共享近 30 分钟。如不回应，将在一分钟后停止。',
   keep: '继续共享',
+  askRecord: (name) => `客服“${name}”请求录制您所展示的内容。`,
+  askRecordText: '录像保存在客服那里。您可以随时停止录制，并继续共享。',
+  recMark: '录制中',
+  recording: (name) => `${name}正在录制。`,
+  stopRecording: '停止录制',
+  endRecording: '录制已停止，共享仍在继续。',
   requestSent: (name) => `正在请求 ${name}…`,
 
   endStopped: '已停止。现在没有共享任何内容。',

@@ -39,7 +39,7 @@ export interface Session {
 }
 
 export interface Prompt {
-  readonly kind: 'view' | 'direct' | 'extend';
+  readonly kind: 'view' | 'direct' | 'extend' | 'record';
   readonly agent: string;
   readonly session: string;
   readonly sinceMs: number;

@@ -107,6 +107,9 @@ export class Picture {
         if (this.#share !== null) void this.#share.still(message);
         else this.#peer?.send({ type: 'screen.refused', id: message.id, stream: message.stream ?? 0, why: 'off' });
         return;
+      case 'record.state':
+        this.consent(message.on ? 'forged' : 'record:done'); // a yes is the customer's alone //guard:T22
+        return;
       default:
         return;
     }
@@ -201,8 +204,9 @@ export class Picture {
         return;
       }
       case 'prompt':
-      case 'prompt:extend': {
-        const kind = effect === 'prompt' ? 'view' : 'extend';
+      case 'prompt:extend':
+      case 'prompt:record': {
+        const kind = effect === 'prompt' ? 'view' : effect === 'prompt:extend' ? 'extend' : 'record';
         const agent = session?.agent ?? agentName(this.#client.model);
         this.#client.update({ prompt: { kind, agent, session: session?.id ?? '', sinceMs: Date.now() } });
         return;
@@ -224,8 +228,9 @@ export class Picture {
       case 'count':
         return;
       default: {
-        const [, state = '', cause] = effect.split(':');
-        this.#tell(state, cause);
+        const [grant, state = '', cause] = effect.split(':');
+        if (grant === 'record') this.#tellRecord(state, cause);
+        else this.#tell(state, cause);
       }
     }
   }
@@ -295,6 +300,21 @@ export class Picture {
     const { shown } = this.#client.model;
     if (shown !== null) this.#client.update({ shown: { ...shown, level } });
     for (const stream of this.#sources.keys()) this.#peer?.send({ type: 'screen.level', stream, level, why: 'path' });
+  }
+
+  /** The agent's end records on this message alone; the server is told what was decided. */
+  #tellRecord(state: string, cause = ''): void {
+    const on = consent.records(this.#client.model.consent, Date.now()); //guard:T22
+    if (state !== 'asked') this.#peer?.send({ type: 'record.state', on, atMs: Date.now() });
+    const { session, text } = this.#client.model;
+    this.#client.socket?.send({
+      type: 'consent.state',
+      session: session?.id ?? '',
+      grant: 'record',
+      state,
+      ...(cause !== '' && { cause }),
+    } as ConsentState); // state and cause come from the effects of core/consent.ts alone
+    if (cause === 'stopped') this.#client.update({ notice: { text: text.endRecording, kind: 'info' } });
   }
 
   #tell(state: string, cause = ''): void {

@@ -25,8 +25,15 @@ export function Question({ client, model, prompt }: Props & { prompt: Prompt }) 
   }, [prompt.kind, prompt.session, prompt.sinceMs]);
 
   const agent = prompt.agent || text.agent;
-  const extend = prompt.kind === 'extend';
-  const yes = extend ? text.keep : prompt.kind === 'view' ? text.choose : text.allow;
+  const { kind } = prompt;
+  const extend = kind === 'extend';
+  const yes = extend ? text.keep : kind === 'view' ? text.choose : text.allow;
+  const why = {
+    extend: text.askExtendText,
+    view: text.askViewText,
+    direct: text.askDirectText,
+    record: text.askRecordText,
+  };
   return (
     <dialog
       ref={dialog}
@@ -38,19 +45,19 @@ export function Question({ client, model, prompt }: Props & { prompt: Prompt }) 
         client.sharing.answer(false);
       }}
     >
-      <span class="badge">{prompt.kind === 'direct' ? <LockIcon /> : <ScreenIcon />}</span>
+      <span class="badge">{kind === 'direct' ? <LockIcon /> : <ScreenIcon />}</span>
       <h2 id="question-title">
         {extend ? (
           text.askExtend
-        ) : prompt.kind === 'direct' ? (
+        ) : kind === 'direct' ? (
           text.askDirect(agent)
+        ) : kind === 'record' ? (
+          text.askRecord(agent)
         ) : (
           <AskView model={model} agent={agent} />
         )}
       </h2>
-      <p id="question-text">
-        {extend ? text.askExtendText : prompt.kind === 'view' ? text.askViewText : text.askDirectText}
-      </p>
+      <p id="question-text">{why[kind]}</p>
       <div class="answers">
         <button type="button" ref={refuse} onClick={() => client.sharing.answer(false)}>
           {extend ? text.stop : text.deny}

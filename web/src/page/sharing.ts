@@ -54,6 +54,8 @@ export class Sharing {
     if (prompt === null) return;
     if (prompt.kind === 'extend') {
       this.picture.consent(yes ? 'extend' : 'stop');
+    } else if (prompt.kind === 'record') {
+      this.picture.consent(yes ? 'record:allow' : 'record:deny');
     } else if (prompt.kind === 'view') {
       this.picture.wants(shows() ?? 'screen');
       this.picture.consent(yes ? 'allow' : 'deny');
@@ -155,7 +157,8 @@ export class Sharing {
         return;
       case 'consent.ask':
         if (message.session !== this.#client.model.session?.id || this.#peer === null) return;
-        if (shows() !== null) this.picture.consent('ask');
+        if (message.grant === 'record') this.picture.consent('record:ask');
+        else if (shows() !== null) this.picture.consent('ask');
         else this.#cant(message.session);
         return;
       case 'consent.state':

@@ -39,6 +39,20 @@ export function Stage({ client, model }: Props) {
           <StopIcon />
           {text.stop}
         </button>
+        {model.consent.record === 'on' && (
+          <div class="rec">
+            <p role="status">
+              <strong>{text.recMark}</strong> {text.recording(agent)}
+            </p>
+            <span class="time">
+              <span class="hidden">{text.since} </span>
+              <time>{clock(now - model.consent.recordMs)}</time>
+            </span>
+            <button type="button" class="small" onClick={() => client.sharing.picture.consent('record:stop')}>
+              {text.stopRecording}
+            </button>
+          </div>
+        )}
       </div>
       <div class="chips">
         <span class="chip grey" title={text.notCheckedWhy}>
