@@ -23,18 +23,19 @@ import (
 
 // Options are those of the command chat.
 type Options struct {
-	Server      string
-	Key         ed25519.PrivateKey
-	AcceptView  bool // say yes when an agent asks to see the picture
-	AcceptPeer  bool // say yes to a direct connection for messages
-	Share       bool // share as soon as an agent is there, as the customer's own click does
-	KeepSharing bool // extend the lease of 30 minutes
-	Once        bool // send the input's lines and leave when they are stored
-	JSON        bool
-	For         time.Duration // leave after this time; 0 = never
-	FPS         int           // pictures a second, at most
-	Image       string        // "auto", "png" or "jpeg"
-	Log         *slog.Logger
+	Server       string
+	Key          ed25519.PrivateKey
+	AcceptView   bool // say yes when an agent asks to see the picture
+	AcceptRecord bool // say yes when an agent asks to record it
+	AcceptPeer   bool // say yes to a direct connection for messages
+	Share        bool // share as soon as an agent is there, as the customer's own click does
+	KeepSharing  bool // extend the lease of 30 minutes
+	Once         bool // send the input's lines and leave when they are stored
+	JSON         bool
+	For          time.Duration // leave after this time; 0 = never
+	FPS          int           // pictures a second, at most
+	Image        string        // "auto", "png" or "jpeg"
+	Log          *slog.Logger
 
 	// NewSource opens what is shown. It is called when the customer has said yes.
 	NewSource func() (capture.Source, error)
@@ -86,7 +87,7 @@ type app struct {
 
 // run is the whole life of the command.
 func run(ctx context.Context, o Options, s term.Streams) error {
-	a := &app{o: o, log: o.Log, out: &printer{s: s, json: o.JSON, now: time.Now}, box: newMailbox(), consent: consent.View{State: consent.Off}, wanted: o.Share}
+	a := &app{o: o, log: o.Log, out: &printer{s: s, json: o.JSON, now: time.Now}, box: newMailbox(), consent: consent.View{State: consent.Off, Record: consent.Off}, wanted: o.Share}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -102,10 +102,11 @@ func newChatCmd(s term.Streams, run func(context.Context, Options, term.Streams)
 		Long: `Lines of the input go to the team; what others write goes to the output. Nothing is shown to anybody unless
 you say so: by --share, by --accept view, or by an answer at the terminal. What is shown is a test pattern.
 
-Lines that start with a slash are commands: /share /stop /allow /deny /direct TEXT /hangup /quit.
+Lines that start with a slash are commands: /share /stop /allow /deny /norecord /direct TEXT
+/hangup /quit. /norecord ends a recording by the agent.
 
 With --json each line of the output is an object with version 1, an event and a time. The events are online,
-offline, conversation, message, sent, refused, asked, session, consent, picture, direct, direct_sent, direct_ack
+offline, conversation, message, sent, refused, asked, session, consent, recording, picture, direct, direct_sent, direct_ack
 and error.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the key is not accepted, 6 the server can't be reached, 130 interrupted.`,
@@ -127,7 +128,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the key is not accepted, 6 the se
 	flags := cmd.Flags()
 	flags.StringVar(&f.server, "server", os.Getenv("LOOKALONG_SERVER"), "address of the server (or LOOKALONG_SERVER)")
 	flags.StringVar(&f.home, "home", "", "folder of the customer's key (default LOOKALONG_HOME, else the system's)")
-	flags.StringSliceVar(&f.accept, "accept", nil, "say yes when an agent asks: view, direct, or both")
+	flags.StringSliceVar(&f.accept, "accept", nil, "say yes when an agent asks: view, direct, record")
 	flags.BoolVar(&o.Share, "share", false, "share the picture as soon as an agent is there")
 	flags.BoolVar(&o.KeepSharing, "keep-sharing", false, "go on after 30 minutes without being asked")
 	flags.StringVar(&f.size, "size", "1280x720", "size of the test pattern in pixels")
@@ -153,8 +154,10 @@ func (f *chatFlags) fill(o *Options, s term.Streams) error {
 			o.AcceptView, o.AcceptPeer = true, true // the picture needs the connection
 		case "direct":
 			o.AcceptPeer = true
+		case "record":
+			o.AcceptRecord = true
 		default:
-			return bad("--accept knows view and direct, not %q", a)
+			return bad("--accept knows view, direct and record, not %q", a)
 		}
 	}
 	if o.FPS < 1 || o.FPS > 60 {

@@ -46,6 +46,7 @@ func (a *app) command(word, text string) {
 		} else {
 			a.step(consent.EvAllow)
 			a.step(consent.EvExtend)
+			a.step(consent.EvRecordAllow)
 		}
 	case "deny":
 		a.wanted = false
@@ -53,7 +54,10 @@ func (a *app) command(word, text string) {
 			a.decline()
 		} else {
 			a.step(consent.EvDeny)
+			a.step(consent.EvRecordDeny)
 		}
+	case "norecord":
+		a.step(consent.EvRecordStop)
 	case "hangup":
 		a.wanted = false
 		if a.sess != nil {
@@ -64,7 +68,7 @@ func (a *app) command(word, text string) {
 	case "quit":
 		a.quit = errDone
 	default:
-		problem = "There is no command /" + word + ". There are /share /stop /allow /deny /direct TEXT /hangup /quit; start a text that begins with a slash with two."
+		problem = "There is no command /" + word + ". There are /share /stop /allow /deny /norecord /direct TEXT /hangup /quit; start a text that begins with a slash with two."
 	}
 	if problem != "" {
 		a.out.say(Output{Event: "error", Text: problem}, problem)

@@ -26,20 +26,22 @@ type picture struct {
 	surface string
 	jobs    chan job // capacity 1: one picture is drawn at a time
 	busy    bool
-	unacked []uint32 // sent, and not acknowledged by the agent
+	still   *protocol.ScreenStill // asked for, and not begun
+	unacked []uint32              // sent, and not acknowledged by the agent
 	config  protocol.ScreenConfig
 	frames  int64
 	skipped int64
 }
 
-// job asks the encoder for one picture.
+// job asks the encoder for one picture; still: for a lossless one beside the others.
 type job struct {
 	codec string
+	still *protocol.ScreenStill
 }
 
 // encoded is the encoder's answer.
 type encoded struct {
-	codec         string
+	job
 	width, height int
 	captureMs     uint32
 	data          []byte
@@ -95,6 +97,8 @@ func (a *app) effect(f consent.Effect, e consent.Event, now time.Time) {
 		if a.o.KeepSharing {
 			a.allowAt = now.Add(consent.ArmMs * time.Millisecond)
 		}
+	case "prompt:record":
+		a.askRecord(agent, now)
 	case "unprompt":
 		a.allowAt = time.Time{}
 	case "capture":
@@ -108,8 +112,13 @@ func (a *app) effect(f consent.Effect, e consent.Event, now time.Time) {
 	case "count":
 		a.log.Warn("somebody claims a grant that only the customer can give", "count", a.consent.Forged)
 	default:
-		state, cause, _ := strings.Cut(strings.TrimPrefix(string(f), "tell:"), ":")
-		a.tell(state, cause)
+		grant, told, _ := strings.Cut(string(f), ":")
+		state, cause, _ := strings.Cut(told, ":")
+		if grant == "record" {
+			a.tellRecord(state, cause)
+		} else {
+			a.tell(state, cause)
+		}
 	}
 }
 
@@ -213,9 +222,12 @@ func (a *app) onTick(now time.Time) {
 	a.step(consent.EvTick)
 	if !a.allowAt.IsZero() && !now.Before(a.allowAt) {
 		a.allowAt = time.Time{}
-		if a.consent.State == consent.On {
+		switch {
+		case a.consent.Record == consent.Asked:
+			a.step(consent.EvRecordAllow)
+		case a.consent.State == consent.On:
 			a.step(consent.EvExtend)
-		} else {
+		default:
 			a.step(consent.EvAllow)
 		}
 	}
@@ -239,6 +251,12 @@ func (a *app) pump(now time.Time) {
 		a.step(consent.EvFailed)
 		return
 	}
+	if p.still != nil && !p.busy {
+		p.busy = true
+		p.jobs <- job{"image/png", p.still} // never waits, as below
+		p.still = nil
+		return
+	}
 	interval := time.Second / time.Duration(a.o.FPS)
 	inFlight := 1 + int((s.Stats.RTT+interval*12/10+interval-1)/interval)
 	if p.busy || len(p.unacked) >= inFlight || s.Peer.ScreenBuffered() > maxBuffered {
@@ -246,7 +264,7 @@ func (a *app) pump(now time.Time) {
 		return
 	}
 	p.busy = true
-	p.jobs <- job{codec} // never waits: busy says that the last one was taken
+	p.jobs <- job{codec: codec} // never waits: busy says that the last one was taken
 }
 
 // codec picks the image format: the wanted one, else the smaller first for a pattern.
@@ -261,7 +279,7 @@ func (a *app) codec(decodable []string) string {
 
 // encode runs on the encoder's goroutine.
 func encode(src capture.Source, j job) encoded {
-	out := encoded{codec: j.codec, captureMs: uint32(time.Now().UnixMilli())}
+	out := encoded{job: j, captureMs: uint32(time.Now().UnixMilli())}
 	img, err := src.Grab()
 	if err != nil {
 		out.err = err
@@ -295,6 +313,10 @@ func (a *app) onEncoded(p *picture, e encoded) {
 		return
 	}
 	if !a.consent.Allows(time.Now().UnixMilli()) { //guard:T22
+		return
+	}
+	if e.still != nil {
+		a.sendStill(e)
 		return
 	}
 	number := s.nextFrame // of an encoded picture, sent or not

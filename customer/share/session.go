@@ -34,7 +34,11 @@ func (a *app) onSessionMessage(m any) {
 	case protocol.SessionCandidate:
 		a.toPeer(m.Session, m)
 	case protocol.ConsentAsk:
-		if a.sess != nil && a.sess.ID == m.Session {
+		switch {
+		case a.sess == nil || a.sess.ID != m.Session:
+		case m.Grant == "record":
+			a.step(consent.EvRecordAsk)
+		default:
 			a.step(consent.EvAsk)
 		}
 	case protocol.ConsentState:
@@ -252,6 +256,14 @@ func (a *app) onControl(msg any) {
 		}
 	case protocol.ScreenPause:
 		a.sess.Paused = m.Paused
+	case protocol.ScreenStill:
+		a.wantStill(m)
+	case protocol.RecordState:
+		if m.On {
+			a.step(consent.EvForged) // a yes is the customer's alone //guard:T22
+		} else {
+			a.step(consent.EvRecordDone)
+		}
 	}
 }
 
