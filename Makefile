@@ -49,9 +49,11 @@ test-web:
 
 test-go:
 	@scripts/node.sh
+	@scripts/ffmpeg.sh
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
 
 test-e2e:
+	@scripts/ffmpeg.sh
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 12m ./e2e/...
 
 # The chat part needs Go alone: make bench BENCH=Chat. The picture part needs Chromium: make bench BENCH=Picture.
