@@ -65,6 +65,7 @@ type hub struct {
 	all       *rate.Limiter       // chat messages of everybody
 	sending   set[*conn]          // who wait for the store to take a chat message
 	limits    Limits
+	audits    audits
 
 	commitMu  sync.Mutex
 	committed []event // what the writer has reported since its last commit
@@ -275,25 +276,6 @@ func (h *hub) leave(c *conn) {
 	h.customerPresence(cu)
 }
 
-// audit writes an append-only row; a failure is the operator's to know.
-func (h *hub) audit(kind string, v *conv, c *conn) {
-	entry := store.Entry{Kind: kind, Conversation: v.ID, Actor: store.Actor{Kind: store.KindSystem}}
-	switch {
-	case c != nil && c.isAgent():
-		entry.Actor = store.Actor{Kind: store.KindAgent, ID: c.agent}
-	case c != nil:
-		entry.Actor = store.Actor{Kind: store.KindCustomer, ID: c.customer}
-	}
-	err := h.store.Audit(entry, func(_ store.Entry, err error) {
-		if err != nil {
-			h.log.Error("audit row not written", "kind", kind, "err", err)
-		}
-	})
-	if err != nil {
-		h.log.Error("audit row not written", "kind", kind, "err", err)
-	}
-}
-
 // reported runs on the store's writer after each commit: what the commit's parts have to tell becomes one event.
 func (h *hub) reported(store.Commit) {
 	h.commitMu.Lock()
@@ -323,6 +305,7 @@ func (h *hub) expire(now time.Time) {
 	}
 	h.lastTick = now
 	h.lateSends(now)
+	h.lateAudits()
 	h.expireClaims(now)
 	for _, s := range h.sessions {
 		h.expireSession(s, now)

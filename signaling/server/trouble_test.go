@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,24 +53,26 @@ func TestAnErrorOfTheDiskIsNoFinalNo(t *testing.T) {
 	c := s.Customer(NewCustomerKey())
 	conv := c.Conversation().Conversation
 	c.Say(conv, "before")
-	for i, op := range []disk.Op{disk.Sync, disk.Write, disk.Sync} {
-		m := protocol.ChatSend{ID: c.ID(), Conversation: conv, Text: "kept"}
-		d.Fail(op, 1, map[disk.Op]disk.Code{disk.Sync: disk.IOSync, disk.Write: disk.IOWrite}[op])
-		c.Send(m)
-		e := c.WantError(m.ID, protocol.CodeRetry)
-		if e.RetryAfterMs <= 0 {
-			t.Errorf("no time is named: %+v", e)
-		}
-		for stored := false; !stored; {
-			time.Sleep(time.Duration(e.RetryAfterMs) * time.Millisecond) // as it says
+	seq := int64(1)
+	for _, op := range []disk.Op{disk.Sync, disk.Write, disk.Sync} {
+		for hit := false; !hit; { // the search index or a presence may write first, and take the failure
+			m := protocol.ChatSend{ID: c.ID(), Conversation: conv, Text: "kept"}
+			d.Fail(op, 1, map[disk.Op]disk.Code{disk.Sync: disk.IOSync, disk.Write: disk.IOWrite}[op])
 			c.Send(m)
-			switch a := Want(c, func(m2 any) bool { return answers(m2, m.ID) }).(type) {
-			case protocol.Ack:
-				if stored = true; a.Seq != int64(i+2) {
-					t.Errorf("stored as %d", a.Seq)
+			for stored := false; !stored; {
+				switch a := Want(c, func(m2 any) bool { return answers(m2, m.ID) }).(type) {
+				case protocol.Ack:
+					stored, seq = true, seq+1
+					if a.Seq != seq {
+						t.Errorf("stored as %d, want %d", a.Seq, seq)
+					}
+				case protocol.Error:
+					if hit = true; a.Code != protocol.CodeRetry || a.RetryAfterMs <= 0 {
+						t.Fatalf("%+v", a)
+					}
+					time.Sleep(time.Duration(a.RetryAfterMs) * time.Millisecond) // as it says
+					c.Send(m)
 				}
-			case protocol.Error:
-				e = a
 			}
 		}
 	}
@@ -86,4 +89,35 @@ func answers(msg any, id protocol.RequestID) bool {
 		return m.ID == id
 	}
 	return false
+}
+
+// TestAuditRowsWaitForTheDisk: what is done while nothing can be written is in the audit log afterwards, with the time
+// at which it was done.
+func TestAuditRowsWaitForTheDisk(t *testing.T) {
+	s, d, dir := onDisk(t)
+	ana, bo := agentIn(t, s, dir), agentIn(t, s, dir)
+	c := s.Customer(NewCustomerKey())
+	conv := c.Conversation().Conversation
+	c.Say(conv, "help")
+	claimFor(ana, conv, time.Hour)
+	d.Fill(true)
+	before := time.Now().Truncate(time.Millisecond)
+	bo.Send(protocol.ChatHistory{ID: bo.ID(), Conversation: conv, Limit: 10}) // Ana's: that is written down
+	Want[protocol.ChatPage](bo, nil)
+	after := time.Now()
+	until(t, "the trouble in the log", func() bool { return strings.Contains(s.Log.String(), "the store is in trouble") })
+	d.Fill(false)
+	until(t, "the row", func() bool {
+		var rows []store.Entry
+		err := store.Use(t.Context(), store.Options{Dir: dir, StopNewBelow: -1, ReadOnlyBelow: -1}, func(ctx context.Context, st *store.Store) (err error) {
+			rows, err = st.AuditLog(ctx, string(conv), 0, 100)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(rows, func(e store.Entry) bool {
+			return e.Kind == "admin.read" && !e.At.Before(before) && !e.At.After(after)
+		})
+	})
 }

@@ -14,15 +14,15 @@ import (
 // Entry is one line of the audit log. Kinds and what a body may hold: security 8;
 // never message text, names of files, screen content or addresses.
 type Entry struct {
-	ID           int64 // filled in: ascending
-	At           time.Time
-	Conversation string // "" if it concerns none
-	Kind         string // such as "conversation.claim"
+	ID           int64     // filled in: ascending
+	At           time.Time // when it happened; zero: when it is written
+	Conversation string    // "" if it concerns none
+	Kind         string    // such as "conversation.claim"
 	Actor        Actor
 	Body         json.RawMessage // a JSON value; nil means {}
 }
 
-// Audit appends an entry; ID and At are filled in and returned. Errors: ErrInvalid.
+// Audit appends an entry; the ID, and At where it is zero, are filled in and returned. Errors: ErrInvalid.
 func (s *Store) Audit(e Entry, done func(Entry, error)) error {
 	if e.Body == nil {
 		e.Body = json.RawMessage("{}")
@@ -36,7 +36,9 @@ func (s *Store) Audit(e Entry, done func(Entry, error)) error {
 		if err != nil {
 			return Entry{}, err
 		}
-		e.ID, e.At = last+1, s.now()
+		if e.ID = last + 1; e.At.IsZero() {
+			e.At = s.now()
+		}
 		_, err = t.exec("INSERT INTO audit (id, at, conversation, kind, actor_kind, actor_id, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
 			e.ID, e.At.UnixMilli(), e.Conversation, e.Kind, e.Actor.Kind, e.Actor.ID, string(e.Body))
 		return e, err
