@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	tidyEvery  = 5 * time.Second
+	tidyEvery  = time.Second
 	tidyAfter  = 1000 // sockets that came or went: a storm
-	tidyCalm   = 50   // sockets that may come or go in tidyEvery when it is over
+	tidyCalm   = 10   // sockets that may come or go in tidyEvery when it is over
 	memoryPart = 0.9  // of the group's memory: the rest is for SQLite's caches and the kernel's
 )
 
