@@ -136,7 +136,8 @@ func medians(all []figures) (out []figures) {
 		}
 		m.Codec = strings.Join(codecs, ", ")
 		for i, n := range m.numbers() {
-			*n = percentile(columns[i], .5)
+			of := slices.Sorted(slices.Values(columns[i]))
+			*n = (of[(len(of)-1)/2] + of[len(of)/2]) / 2
 		}
 		out = append(out, m)
 	}

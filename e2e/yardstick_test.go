@@ -86,6 +86,10 @@ func TestYardstickMedians(t *testing.T) {
 	if len(got) != 2 || got[0].Age != 120 || got[0].Kbit != 2 || *got[0].Chat50 != 60 || *got[0].Chat95 != 80 || got[0].Codec != "AV1, H.264" || got[1].Failed == "" {
 		t.Errorf("%+v", got)
 	}
+	two := medians([]figures{{Source: "AV1", Age: 100, Kbit: 5}, {Source: "AV1", Age: 200, Kbit: 4}})
+	if len(two) != 1 || two[0].Age != 150 || two[0].Kbit != 4.5 {
+		t.Errorf("of two: %+v", two)
+	}
 	if *first.Chat95 != 90 {
 		t.Error("the figures of a single run have changed")
 	}
