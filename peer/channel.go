@@ -125,8 +125,8 @@ func (e received) apply(p *Peer) {
 		if err != nil {
 			p.log.Warn("peer session ends: a broken frame", "err", err)
 			p.end("failed", true)
-		} else if frame != nil && p.cfg.OnFrame != nil {
-			p.cfg.OnFrame(frame, e.at.UnixMilli())
+		} else if frame != nil {
+			p.deliver(p.lanes.frames.whole(frame, e.at), frame.Stream, e.at)
 		}
 	case !e.text:
 		p.breach("a binary message where text belongs")

@@ -4,13 +4,11 @@ package peer
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/lookalong/lookalong/internal/sdppolicy"
@@ -41,7 +39,7 @@ func (p *Peer) create() error {
 	s.DisableActiveTCP(true) // a passive TCP candidate would make us connect to any TCP service (T20)
 	s.SetRemoteIPFilter(p.remoteIP)
 	s.SetNetworkTypes(p.networkTypes())
-	s.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled} // it logs addresses
+	s.LoggerFactory = quiet
 	if p.cfg.Net != nil {
 		s.SetNet(p.cfg.Net)
 	}

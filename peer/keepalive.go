@@ -58,6 +58,9 @@ func (p *Peer) onControl(e received) {
 			reason = p.left()
 		}
 		p.end(reason, false)
+	case protocol.LaneHello, protocol.LaneAnswer, protocol.LaneCandidate, protocol.LaneClosed:
+		p.laneControl(msg)
+	case protocol.LaneOffer: // for the customer's end, and this program's offers none
 	case protocol.Unknown, protocol.DirectMessage, protocol.DirectAck: // a newer program's, or one that belongs elsewhere
 	default:
 		if p.cfg.OnControl != nil {
@@ -120,6 +123,7 @@ func (p *Peer) onTick(now time.Time) {
 	default:
 		return
 	}
+	p.laneTick(now)
 	silence := now.Sub(a.heardAt)
 	if silence >= t.Lost {
 		p.end("lost", false)

@@ -1,5 +1,5 @@
 // Package peer is one WebRTC peer of a support session: three data channels over pion, negotiated through a
-// Signaler, kept alive and brought back by ICE restarts. One goroutine (Run) owns the PeerConnection; pion's
+// Signaler, kept alive and brought back by ICE restarts, and a lane for the picture. One goroutine (Run) owns the PeerConnection; pion's
 // callbacks and other goroutines only post events to it.
 package peer
 
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -128,6 +129,8 @@ type Peer struct {
 	channels     inbound
 	nego         negotiation
 	alive        keepAlive
+	lanes        lanes
+	work         sync.WaitGroup // lanes' goroutines
 }
 
 // New checks cfg and makes a Peer; nothing starts before Run.
@@ -159,6 +162,8 @@ func (p *Peer) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(p.cfg.Timers.tick())
 	defer tick.Stop()
+	p.lanes.timer = time.NewTimer(time.Hour)
+	defer p.lanes.timer.Stop()
 	done := ctx.Done()
 	for !p.gone(time.Now()) {
 		select {
@@ -174,6 +179,9 @@ func (p *Peer) Run(ctx context.Context) error {
 				p.log.Warn("peer session ends: its mailbox ran over")
 				p.end("failed", true)
 			}
+			p.laneReport(time.Now())
+		case now := <-p.lanes.timer.C:
+			p.laneReport(now)
 		case now := <-tick.C:
 			p.onTick(now)
 		}
@@ -272,6 +280,8 @@ func (p *Peer) end(reason string, bye bool) {
 // destroy closes the PeerConnection and waits for pion's goroutines.
 func (p *Peer) destroy() {
 	p.send.close()
+	p.closeLane(time.Now())
+	p.work.Wait()
 	if p.pc == nil {
 		return
 	}

@@ -4,7 +4,8 @@ import "time"
 
 // The payloads of the data channels, peer to peer. Nothing here passes through the server.
 
-// Channel ids and labels; all are pre-negotiated, ordered and reliable (RFC 8831, 6.4).
+// Channel ids and labels; all are pre-negotiated, ordered and reliable (RFC 8831, 6.4), but for the lane's, which is
+// unordered, never retransmits and is the only one of its connection.
 const (
 	ChannelControl     uint16 = 1
 	ChannelDirect      uint16 = 2
@@ -12,6 +13,8 @@ const (
 	LabelControl              = "control"
 	LabelDirect               = "direct"
 	LabelScreen               = "screen"
+	ChannelLane        uint16 = 1
+	LabelLane                 = "lane"
 	MaxChannelBytes           = 16384 // of one data-channel message, header included (RFC 8831, 6.6)
 	MaxSessionChannels        = 8
 )
@@ -35,6 +38,45 @@ type PeerPong struct {
 type PeerBye struct {
 	Type   string `json:"type"`
 	Reason string `json:"reason" v:"max=40"`
+}
+
+// LaneHello says that this end can send or take the picture on lanes (fragment.go), and in which version.
+type LaneHello struct {
+	Type    string `json:"type"`
+	Version int    `json:"version" v:"min=1"`
+}
+
+// LaneOffer opens a lane: a second connection between the same two ends, for the picture's fragments. It travels
+// on control, end to end, so its fingerprint is as trustworthy as the session itself. A later offer replaces the
+// lane before it.
+type LaneOffer struct {
+	Type        string `json:"type"`
+	Lane        int    `json:"lane" v:"min=1"` // counts up
+	Ufrag       string `json:"ufrag" v:"max=256"`
+	Pwd         string `json:"pwd" v:"max=256"`
+	Fingerprint string `json:"fingerprint" v:"max=103"` // "sha-256 AA:BB:…" of the DTLS certificate
+}
+
+// LaneAnswer answers a LaneOffer.
+type LaneAnswer struct {
+	Type        string `json:"type"`
+	Lane        int    `json:"lane" v:"min=1"`
+	Ufrag       string `json:"ufrag" v:"max=256"`
+	Pwd         string `json:"pwd" v:"max=256"`
+	Fingerprint string `json:"fingerprint" v:"max=103"`
+}
+
+// LaneCandidate is an ICE candidate of a lane.
+type LaneCandidate struct {
+	Type      string `json:"type"`
+	Lane      int    `json:"lane" v:"min=1"`
+	Candidate string `json:"candidate" v:"max=512"`
+}
+
+// LaneClosed says that a lane is of no use to this end any more; the picture goes on over screen.
+type LaneClosed struct {
+	Type string `json:"type"`
+	Lane int    `json:"lane" v:"min=1"`
 }
 
 // ScreenCodecs says what the viewer can decode, best first (WebCodecs codec strings), before encoding starts.

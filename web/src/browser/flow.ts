@@ -1,9 +1,10 @@
 // Everything about sending the picture: what may go out now, how much of it, and what came of it. One flow carries
-// all streams of a session.
+// all streams of a session, over a lane where there is one, otherwise over `screen`.
 
 import { type Frame, split } from '../core/frame.ts';
-import type { ScreenFeedback } from '../core/protocol.gen.ts';
+import { FRAME_KIND, MAX_FRAME_BYTES, MAX_STREAMS, type ScreenFeedback } from '../core/protocol.gen.ts';
 import * as rate from '../core/rate.ts';
+import type { Lane } from './lane.ts';
 import type { Peer } from './peer.ts';
 
 export interface FlowEvents {
@@ -15,14 +16,19 @@ export interface FlowEvents {
 
 const STILL_TRIES = 3; // frames that were in the encoder may still come out
 
+let numbered = 0; // frames of the flows before: a session counts on when a share begins anew
+
 export class Flow {
   readonly #peer: Peer;
   readonly #events: FlowEvents;
+  readonly #base = numbered;
   #rate: rate.Rate = rate.initial;
   #sent = 0; // frames on the channel; a still that another one has cut begins anew or is given up
   #holding = false; // a still that somebody asked for is on its way
   #stills: Promise<unknown> = Promise.resolve(); // one at a time
   #drained: (() => void) | null = null;
+  #lane: Lane | null = null; // that the chain is on
+  readonly #broken = new Set<number>(); // streams that must go on with a key frame
 
   constructor(peer: Peer, events: FlowEvents) {
     this.#peer = peer;
@@ -32,6 +38,7 @@ export class Flow {
       this.#drained?.();
       events.ready();
     };
+    peer.laneEvents = { allowed: () => events.allowed(), ready: () => events.ready() };
   }
 
   /** Whether the path takes anything at all; while it is silent nothing should be encoded. */
@@ -44,10 +51,21 @@ export class Flow {
     return this.#rate.bitrate;
   }
 
+  /** constant: the path is so narrow that no frame may be much larger than the others. */
+  get mode(): 'variable' | 'constant' {
+    return this.#rate.narrow ? 'constant' : 'variable';
+  }
+
   /** Whether a stream's picture must be skipped before its encoder, whose queue is so long. */
   skips(stream: number, encoderQueue: number, nowMs: number): boolean {
     if (this.#holding) return true;
-    return rate.skips(this.#rate, stream, this.#peer.screen.bufferedAmount, encoderQueue, nowMs);
+    const lane = this.#open();
+    if (lane === null) return rate.skips(this.#rate, stream, this.#peer.screen.bufferedAmount, encoderQueue, nowMs);
+    const { pace, backlog, backlogMs, held } = lane.sender;
+    if (encoderQueue > 1 || backlog > rate.BUFFERED_MAX || backlogMs > rate.BACKLOG_MS || held > MAX_FRAME_BYTES)
+      return true;
+    const most = (4 * pace.rttMs + 300) / rate.INTERVAL_MS; // repair takes a few round trips; what follows need not wait
+    return lane.sender.unfinished(stream) > most || rate.unseen(this.#rate, stream, nowMs);
   }
 
   /**
@@ -56,10 +74,21 @@ export class Flow {
    */
   send(frame: Frame): boolean {
     if (!this.#events.allowed() || this.#peer.screen.readyState !== 'open') return false; //guard:T22
+    const lane = this.#open();
+    const starts = frame.kind === FRAME_KIND.key;
+    if (!starts && this.#broken.has(frame.stream)) return false;
+    this.#broken.delete(frame.stream);
+    const one = this.#numbered(frame);
+    numbered = Math.max(numbered, one.frame + 1);
+    this.#rate = rate.sent(this.#rate, one.stream, one.frame, one.data.length, Date.now());
+    if (lane !== null) {
+      lane.sender.push(one, performance.now());
+      lane.pump();
+      return true;
+    }
     this.#sent++;
-    this.#rate = rate.sent(this.#rate, frame.stream, frame.frame, frame.data.length, Date.now());
     try {
-      for (const chunk of split(frame)) this.#peer.screen.send(chunk);
+      for (const chunk of split(one)) this.#peer.screen.send(chunk);
     } catch {
       return false; // the channel is full or closing
     }
@@ -91,7 +120,7 @@ export class Flow {
   async #sendStill(frame: Frame, go: () => boolean): Promise<'sent' | 'motion' | 'off' | 'cut'> {
     const { screen } = this.#peer;
     const mine = ++this.#sent;
-    for (const chunk of split(frame)) {
+    for (const chunk of split(this.#numbered(frame))) {
       while (screen.bufferedAmount > screen.bufferedAmountLowThreshold) {
         await new Promise<void>((drained) => {
           this.#drained = drained;
@@ -111,7 +140,9 @@ export class Flow {
 
   /** Takes the agent's word on a frame: it has arrived, or is on the viewer's canvas. */
   feedback({ stream = 0, frame, receivedMs, decodedMs }: ScreenFeedback): void {
-    this.#rate = rate.acked(this.#rate, stream, frame, receivedMs, Date.now());
+    const sender = this.#open()?.sender;
+    const path = sender && { queueMs: sender.pace.queueMs + sender.backlogMs, capacity: sender.pace.bandwidth };
+    this.#rate = rate.acked(this.#rate, stream, frame, receivedMs, Date.now(), path);
     if (decodedMs !== undefined) this.#rate = rate.painted(this.#rate, stream, frame);
     this.#events.ready();
   }
@@ -121,10 +152,26 @@ export class Flow {
     this.#rate = rate.forget(this.#rate);
   }
 
-  /** Nothing is sent afterwards. */
+  /** Nothing is sent afterwards, nor sent again. */
   close(): void {
     this.#sent++;
     this.#drained?.();
     this.#peer.screen.onbufferedamountlow = null;
+    this.#peer.laneEvents = null;
+    this.#peer.lane?.sender.clear();
+  }
+
+  #numbered(frame: Frame): Frame {
+    return { ...frame, frame: (frame.frame + this.#base) >>> 0 };
+  }
+
+  /** The lane that frames go on; a lane that ended took frames with it. */
+  #open(): Lane | null {
+    const lane = this.#peer.lane;
+    const open = lane?.open === true ? lane : null;
+    if (this.#lane !== null && this.#lane !== open)
+      for (let stream = 0; stream < MAX_STREAMS; stream++) this.#broken.add(stream);
+    this.#lane = open;
+    return open;
   }
 }

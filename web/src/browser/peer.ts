@@ -7,6 +7,7 @@ import {
   CHANNELS,
   type FromCustomer,
   type FromPeer,
+  LANES_VERSION,
   MAX_CHANNEL_BYTES,
   type SessionCandidate,
   type SessionOffer,
@@ -14,6 +15,7 @@ import {
 } from '../core/protocol.gen.ts';
 import { allowsCandidate, checkSdp, filterSdp, MAX_CANDIDATES } from '../core/sdp.ts';
 import { CONNECT_MS, judge, type Phase, restartsDue, step } from '../core/session.ts';
+import { Lane } from './lane.ts';
 
 export interface PeerEvents {
   /** to the server; false when the socket is down */
@@ -37,11 +39,16 @@ export class Peer {
   readonly control: RTCDataChannel;
   readonly direct: RTCDataChannel;
   readonly screen: RTCDataChannel;
+  /** the lane for the picture's fragments, once the agent has offered one */
+  lane: Lane | null = null;
+  /** what the lane asks before a fragment leaves, and whom it wakes: the flow's while there is one */
+  laneEvents: { allowed(): boolean; ready(): void } | null = null;
   readonly #pc: RTCPeerConnection;
   readonly #events: PeerEvents;
   readonly #loopbackOk: boolean;
   readonly #startedMs = Date.now();
   readonly #ticker: ReturnType<typeof setInterval>;
+  #state: SessionState;
   #phase: Phase = 'connecting';
   #work: Promise<void> = Promise.resolve();
   #fingerprint = '';
@@ -62,6 +69,7 @@ export class Peer {
     this.session = state.session;
     this.#events = events;
     this.#loopbackOk = state.loopbackOk === true;
+    this.#state = state;
     this.#pc = new RTCPeerConnection(configuration(state));
     this.control = this.#channel('control');
     this.direct = this.#channel('direct');
@@ -85,7 +93,9 @@ export class Peer {
 
   /** Takes new ICE servers after a rejoin. */
   renew(state: SessionState): void {
-    if (!this.#closed && state.iceServers !== undefined) this.#pc.setConfiguration(configuration(state));
+    if (this.#closed || state.iceServers === undefined) return;
+    this.#state = state;
+    this.#pc.setConfiguration(configuration(state));
   }
 
   /** Sends on a channel; false when it is not open. */
@@ -165,6 +175,20 @@ export class Peer {
       case 'peer.bye':
         this.#end(message.reason);
         return;
+      case 'lane.offer':
+        this.lane?.close();
+        this.lane = new Lane(message, configuration(this.#state), this.#loopbackOk, {
+          send: (out) => this.send(out),
+          allowed: () => this.laneEvents?.allowed() ?? false,
+          ready: () => this.laneEvents?.ready(),
+        });
+        return;
+      case 'lane.candidate':
+        if (this.lane?.number === message.lane) this.lane.candidate(message.candidate);
+        return;
+      case 'lane.closed':
+        if (this.lane?.number === message.lane) this.lane.close();
+        return;
       default:
         this.#events.message(message);
     }
@@ -173,6 +197,7 @@ export class Peer {
   #opened(): void {
     this.#heard();
     this.#move('open');
+    this.send({ type: 'lane.hello', version: LANES_VERSION });
   }
 
   #heard(): void {
@@ -272,6 +297,7 @@ export class Peer {
   #shut(): void {
     this.#closed = true;
     this.#phase = 'ended';
+    this.lane?.close();
     clearInterval(this.#ticker);
     removeEventListener('online', this.#networkChanged);
     this.#pc.close();

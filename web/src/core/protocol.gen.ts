@@ -12,6 +12,15 @@ export const MAX_FRAME_BYTES = 8388608;
 export const MAX_FRAME_SIDE = 8192;
 export const MAX_FRAME_PIXELS = 33000000;
 export const MAX_STREAMS = 4;
+export const FRAGMENT_HEADER_BYTES = 24;
+export const FRAGMENT_VERSION = 2;
+export const MAX_FRAGMENT_PAYLOAD = 1100;
+export const MAX_BLOCK_PIECES = 100;
+export const MAX_PARITY_ROWS = 100;
+export const REPORT_BYTES = 44;
+export const REPORT_PACKETS = 256;
+export const LANES_VERSION = 1;
+export const LANE = { id: 1, label: 'lane' } as const;
 export const CHANNELS = { control: 1, direct: 2, screen: 3 } as const;
 export const FRAME_KIND = { key: 1, delta: 2, still: 3 } as const;
 
@@ -887,6 +896,67 @@ export const PeerByeFields: Fields = {
   reason: { t: 'string', max: 40 },
 };
 
+/** LaneHello says that this end can send or take the picture on lanes (fragment.go), and in which version. */
+export interface LaneHello {
+  readonly type: 'lane.hello';
+  readonly version: number;
+}
+export const LaneHelloFields: Fields = {
+  version: { t: 'number', min: 1 },
+};
+
+/** LaneOffer opens a lane: a second connection between the same two ends, for the picture's fragments. It travels on control, end to end, so its fingerprint is as trustworthy as the session itself. A later offer replaces the lane before it. */
+export interface LaneOffer {
+  readonly type: 'lane.offer';
+  /** counts up */
+  readonly lane: number;
+  readonly ufrag: string;
+  readonly pwd: string;
+  /** "sha-256 AA:BB:…" of the DTLS certificate */
+  readonly fingerprint: string;
+}
+export const LaneOfferFields: Fields = {
+  lane: { t: 'number', min: 1 },
+  ufrag: { t: 'string', max: 256 },
+  pwd: { t: 'string', max: 256 },
+  fingerprint: { t: 'string', max: 103 },
+};
+
+/** LaneAnswer answers a LaneOffer. */
+export interface LaneAnswer {
+  readonly type: 'lane.answer';
+  readonly lane: number;
+  readonly ufrag: string;
+  readonly pwd: string;
+  readonly fingerprint: string;
+}
+export const LaneAnswerFields: Fields = {
+  lane: { t: 'number', min: 1 },
+  ufrag: { t: 'string', max: 256 },
+  pwd: { t: 'string', max: 256 },
+  fingerprint: { t: 'string', max: 103 },
+};
+
+/** LaneCandidate is an ICE candidate of a lane. */
+export interface LaneCandidate {
+  readonly type: 'lane.candidate';
+  readonly lane: number;
+  readonly candidate: string;
+}
+export const LaneCandidateFields: Fields = {
+  lane: { t: 'number', min: 1 },
+  candidate: { t: 'string', max: 512 },
+};
+
+/** LaneClosed says that a lane is of no use to this end any more; the picture goes on over screen. */
+export interface LaneClosed {
+  readonly type: 'lane.closed';
+  readonly lane: number;
+}
+export const LaneClosedFields: Fields = {
+  lane: { t: 'number', min: 1 },
+};
+
 /** ScreenCodecs says what the viewer can decode, best first (WebCodecs codec strings), before encoding starts. */
 export interface ScreenCodecs {
   readonly type: 'screen.codecs';
@@ -1287,6 +1357,11 @@ export type FromPeer =
   | PeerPing
   | PeerPong
   | PeerBye
+  | LaneHello
+  | LaneOffer
+  | LaneAnswer
+  | LaneCandidate
+  | LaneClosed
   | ScreenCodecs
   | ScreenConfig
   | ScreenRemoved
@@ -1304,6 +1379,11 @@ export const fromPeer: { readonly [type: string]: MessageSpec } = {
   'peer.ping': { fields: PeerPingFields },
   'peer.pong': { fields: PeerPongFields },
   'peer.bye': { fields: PeerByeFields },
+  'lane.hello': { fields: LaneHelloFields },
+  'lane.offer': { strict: true, fields: LaneOfferFields },
+  'lane.answer': { strict: true, fields: LaneAnswerFields },
+  'lane.candidate': { strict: true, fields: LaneCandidateFields },
+  'lane.closed': { fields: LaneClosedFields },
   'screen.codecs': { fields: ScreenCodecsFields },
   'screen.config': { fields: ScreenConfigFields },
   'screen.removed': { fields: ScreenRemovedFields },

@@ -6,6 +6,8 @@ export const BUFFERED_MAX = 256 * 1024; // bytes that may wait in the channel
 export const BITRATE_START = 2_500_000;
 export const BITRATE_MIN = 150_000;
 export const BITRATE_MAX = 8_000_000; // security.md 4
+const NARROW = 2_500_000; // bits a second at which a window switch of 45 KB takes 150 ms
+export const BACKLOG_MS = 20; // that may wait on this side when the next frame is encoded
 const QUEUE_SHORT_MS = 40;
 const QUEUE_LONG_MS = 120;
 const BASE_WINDOW_MS = 10_000;
@@ -15,6 +17,8 @@ const UNPAINTED_MS = 150; // beyond the round trip: the viewer's own time for a 
 const STALLED_MS = 3_000; // a viewer that paints nothing for so long is not waited for
 
 interface Sent {
+  /** when its arrival was acknowledged; 0 = not yet */
+  readonly ackedMs: number;
   readonly stream: number;
   readonly frame: number;
   readonly atMs: number;
@@ -37,6 +41,8 @@ export interface Rate {
   readonly capacity: number;
   readonly bitrate: number;
   readonly steeredMs: number;
+  /** a large frame would hold the path up: see NARROW */
+  readonly narrow: boolean;
 }
 
 export const initial: Rate = {
@@ -50,6 +56,7 @@ export const initial: Rate = {
   capacity: 0,
   bitrate: BITRATE_START,
   steeredMs: 0,
+  narrow: false,
 };
 
 /** Whether this picture must be skipped: too much is on its way already, or the viewer does not keep up. */
@@ -61,8 +68,16 @@ export function skips(rate: Rate, stream: number, bufferedBytes: number, encoder
   return waits > rate.rttMs + UNPAINTED_MS && waits < STALLED_MS;
 }
 
+/** As skips, for a lane: whether the viewer does not keep up with what has arrived. */
+export function unseen(rate: Rate, stream: number, nowMs: number): boolean {
+  const first = rate.unpainted.find((one) => one.stream === stream);
+  if (first === undefined || first.ackedMs === 0) return false;
+  const waits = nowMs - first.ackedMs;
+  return waits > UNPAINTED_MS && waits < STALLED_MS;
+}
+
 export function sent(rate: Rate, stream: number, frame: number, bytes: number, nowMs: number): Rate {
-  const one = { stream, frame, atMs: nowMs, bytes };
+  const one = { stream, frame, atMs: nowMs, bytes, ackedMs: 0 };
   const unpainted = rate.unpainted.filter((old) => nowMs - old.atMs < STALLED_MS);
   return { ...rate, unacked: [...rate.unacked, one], unpainted: rate.paints ? [...unpainted, one] : [] };
 }
@@ -78,8 +93,21 @@ function after(list: readonly Sent[], stream: number, frame: number): readonly S
   return list.filter((one, i) => i > at || one.stream !== stream);
 }
 
+/** What a lane knows of the path, better than acks of whole frames tell. */
+export interface Path {
+  readonly queueMs: number;
+  readonly capacity: number;
+}
+
 /** Takes the agent's ack of a frame's arrival. An ack of something never sent changes nothing. */
-export function acked(rate: Rate, stream: number, frame: number, receivedMs: number, nowMs: number): Rate {
+export function acked(
+  rate: Rate,
+  stream: number,
+  frame: number,
+  receivedMs: number,
+  nowMs: number,
+  lane: Path | null = null,
+): Rate {
   const one = rate.unacked.find((one) => one.stream === stream && one.frame === frame);
   if (one === undefined) return rate;
   const unacked = after(rate.unacked, stream, frame); // the channel is ordered: what came before has arrived too
@@ -93,8 +121,18 @@ export function acked(rate: Rate, stream: number, frame: number, receivedMs: num
     const measured = (one.bytes * 8000) / (delayMs - baseMs);
     capacity = capacity === 0 ? measured : capacity + 0.3 * (measured - capacity);
   }
-  const next = { ...rate, unacked, rttMs, baseMs, baseAtMs: renew ? nowMs : rate.baseAtMs, queueMs, capacity };
-  return nowMs - rate.steeredMs < STEER_EVERY_MS ? next : { ...next, bitrate: steer(next), steeredMs: nowMs };
+  const unpainted = rate.unpainted.map((old) =>
+    old.stream === stream && old.frame === frame ? { ...old, ackedMs: nowMs } : old,
+  );
+  const baseAtMs = renew ? nowMs : rate.baseAtMs;
+  const next = { ...rate, unacked, unpainted, rttMs, baseMs, baseAtMs, queueMs, capacity, ...lane };
+  return nowMs - rate.steeredMs < STEER_EVERY_MS
+    ? next
+    : { ...next, bitrate: steer(next), narrow: isNarrow(next), steeredMs: nowMs };
+}
+
+function isNarrow({ capacity, narrow }: Rate): boolean {
+  return capacity > 0 && capacity < (narrow ? 1.4 : 1) * NARROW;
 }
 
 function steer(rate: Rate): number {

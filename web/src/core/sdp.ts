@@ -91,3 +91,42 @@ function parseIPv6(address: string): number[] | null {
   if (!all.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return null;
   return all.map((group) => Number.parseInt(group, 16));
 }
+
+const ICE_CHARS = /^[A-Za-z0-9+/]{4,256}$/;
+
+/** What two ends must know of each other to open a lane. */
+export interface LaneParts {
+  readonly ufrag: string;
+  readonly pwd: string;
+  readonly fingerprint: string;
+}
+
+/** Writes the description of the other end's side of a lane; null if a part is not what it must be. */
+export function laneSdp({ ufrag, pwd, fingerprint }: LaneParts): string | null {
+  if (!ICE_CHARS.test(ufrag) || !ICE_CHARS.test(pwd) || pwd.length < 22 || !FINGERPRINT.test(fingerprint)) return null; //guard:T19
+  return [
+    'v=0',
+    'o=- 1 1 IN IP4 0.0.0.0',
+    's=-',
+    't=0 0',
+    'a=group:BUNDLE 0',
+    'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+    'c=IN IP4 0.0.0.0',
+    'a=mid:0',
+    `a=ice-ufrag:${ufrag}`,
+    `a=ice-pwd:${pwd}`,
+    'a=ice-options:trickle',
+    `a=fingerprint:${fingerprint}`,
+    'a=setup:actpass',
+    'a=sctp-port:5000',
+    'a=max-message-size:16384',
+    '',
+  ].join('\r\n');
+}
+
+/** Reads the parts from a description of this end's; null if one is missing. */
+export function partsOf(sdp: string): LaneParts | null {
+  const one = (name: string) => new RegExp(`^a=${name}:(.+?)\r?$`, 'm').exec(sdp)?.[1] ?? '';
+  const [ufrag, pwd, fingerprint] = [one('ice-ufrag'), one('ice-pwd'), one('fingerprint')];
+  return ufrag === '' || pwd === '' || !FINGERPRINT.test(fingerprint) ? null : { ufrag, pwd, fingerprint };
+}
