@@ -110,6 +110,7 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 	secure, err := dtls.ServerWithOptions(net.PacketConnFromConn(conn), conn.RemoteAddr(),
 		dtls.WithCertificates(c.cert),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80), // browsers insist, also without media
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
 		dtls.WithInsecureSkipVerify(true), // of a certificate's chain, which there is none of: the fingerprint is checked instead
 		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {

@@ -155,6 +155,12 @@ func (e *End) run(ctx context.Context) {
 func (e *End) Start(t testing.TB, cfg peer.Config) {
 	t.Helper()
 	e.Hook(&cfg)
+	e.StartHooked(t, cfg)
+}
+
+// StartHooked is Start for a configuration whose callbacks are set.
+func (e *End) StartHooked(t testing.TB, cfg peer.Config) {
+	t.Helper()
 	p, err := peer.New(cfg)
 	if err != nil {
 		t.Fatal(err)
