@@ -111,15 +111,13 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 		dtls.WithCertificates(c.cert),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80), // browsers insist, also without media
-		dtls.WithClientAuth(dtls.RequireAnyClientCert),
-		dtls.WithInsecureSkipVerify(true), // of a certificate's chain, which there is none of: the fingerprint is checked instead
+		dtls.WithClientAuth(dtls.RequireAnyClientCert),                                                // no authority signs it: its fingerprint is checked below
 		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
 			if len(raw) == 0 || !strings.EqualFold(fingerprintOf(raw[0]), remote.Fingerprint) { //guard:T19
 				return errors.New("peer: lane: another certificate than the other end told")
 			}
 			return nil
 		}),
-		dtls.WithInsecureSkipVerifyHello(false), //guard:T36
 		dtls.WithLoggerFactory(quiet),
 	)
 	if err != nil {
