@@ -1,7 +1,8 @@
 // A source of pictures from a track: MediaStreamTrackProcessor where windows have it (Chromium), otherwise a muted
-// <video> that is sampled by a clock in a worker (Firefox, Safari). Both give no more pictures than the rate asks for,
-// and the last one of a movement is never lost.
+// <video> that is sampled by a clock in a worker (Firefox, Safari). Both give no more pictures than the rate asks for
+// and never lose the last one of a movement; the second gives none that is the same as the one before.
 
+import { Differ } from './differ.ts';
 import type { Picture } from './picture.ts';
 import { startWorker } from './worker.ts';
 
@@ -63,7 +64,7 @@ class Clock {
   }
 }
 
-/** Pictures as the browser captures them: only when the source has changed. */
+/** Pictures as the browser captures them. */
 class Reader implements Capture {
   readonly #track: MediaStreamTrack;
   readonly #frames: ReadableStreamDefaultReader<VideoFrame>;
@@ -132,14 +133,14 @@ class Reader implements Capture {
   }
 }
 
-/** Pictures of a muted, playing <video>, taken at each tick of the clock. */
+/** Pictures of a muted, playing <video>, taken at each tick of the clock if they have changed. */
 class Sampler implements Capture {
   readonly #video = document.createElement('video');
   readonly #events: CaptureEvents;
   readonly #clock: Clock;
+  readonly #differ = new Differ();
   #intervalMs = 1000 / FPS;
   #dueMs = 0;
-  #fresh = true; // the video shows another frame than the one that was taken last
   #busy = false;
   #stopped = false;
 
@@ -150,7 +151,6 @@ class Sampler implements Capture {
     this.#video.srcObject = new MediaStream([track]);
     this.#video.play().catch(() => this.#fail());
     this.#clock = new Clock(() => void this.#tick());
-    this.#watch();
     this.#clock.after(0);
   }
 
@@ -170,37 +170,39 @@ class Sampler implements Capture {
     this.#events.failed();
   }
 
-  /** In a visible page the browser tells of each new frame; in a hidden one it does not. */
-  #watch(): void {
-    if (this.#stopped || !('requestVideoFrameCallback' in this.#video)) return;
-    this.#video.requestVideoFrameCallback(() => {
-      this.#fresh = true;
-      this.#watch();
-    });
-  }
-
   async #tick(): Promise<void> {
     if (this.#stopped) return;
     const now = performance.now();
     this.#dueMs = Math.max(now, this.#dueMs + this.#intervalMs);
     this.#clock.after(this.#dueMs - now);
     if (this.#busy || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
-    const told = 'requestVideoFrameCallback' in this.#video && document.visibilityState === 'visible';
-    if (told && !this.#fresh) return;
-    this.#fresh = false;
     this.#busy = true;
-    try {
-      const picture = await take(this.#video);
-      if (this.#stopped) picture.close();
-      else this.#events.picture(picture);
-    } catch {
-      this.#fresh = true; // between two sizes there may be no frame
-    }
+    const picture = typeof VideoFrame === 'undefined' ? this.#bitmap() : await this.#frame();
     this.#busy = false;
+    if (picture === null) return;
+    if (this.#stopped) picture.close();
+    else this.#events.picture(picture);
   }
-}
 
-async function take(video: HTMLVideoElement): Promise<Picture> {
-  if (typeof VideoFrame === 'undefined') return createImageBitmap(video);
-  return new VideoFrame(video, { timestamp: Math.round(performance.now() * 1000) });
+  /** The video's picture, or null when it is the same as before. */
+  async #frame(): Promise<VideoFrame | null> {
+    let frame: VideoFrame;
+    try {
+      frame = new VideoFrame(this.#video, { timestamp: Math.round(performance.now() * 1000) });
+    } catch {
+      return null; // between two sizes there may be none
+    }
+    if (!(await this.#differ.same(frame))) return frame;
+    frame.close();
+    return null;
+  }
+
+  /** The same without WebCodecs. */
+  #bitmap(): ImageBitmap | null {
+    const canvas = new OffscreenCanvas(this.#video.videoWidth, this.#video.videoHeight);
+    const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true });
+    if (context === null) return null;
+    context.drawImage(this.#video, 0, 0);
+    return this.#differ.drawn(context) ? null : canvas.transferToImageBitmap();
+  }
 }

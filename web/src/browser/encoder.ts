@@ -5,6 +5,7 @@ import type { Picture } from './picture.ts';
 export interface Encoded {
   readonly key: boolean;
   readonly captureMs: number;
+  /** that the encoder worked on it, without the time that it waited for the frame before */
   readonly tookMs: number;
   readonly data: Uint8Array<ArrayBuffer>;
 }
@@ -17,11 +18,16 @@ export interface EncoderEvents {
 }
 
 interface Waiting {
+  /** the first delta frame asked for at a new bit rate */
+  readonly steered: boolean;
   readonly captureMs: number;
   readonly startedMs: number;
 }
 
 const IMAGE_QUALITY = 0.85;
+export const HELD_MAX = 8; // frames that an encoder may have without giving one out: more are seconds of delay
+const STEER = 0.15; // how much the bit rate must change before the encoder is told
+const STEER_RESTARTS = 0.5; // the same where that costs a key frame
 
 export class Encoder {
   readonly #events: EncoderEvents;
@@ -33,6 +39,9 @@ export class Encoder {
   #generation = 0;
   #stamp = 0;
   #waiting = new Map<number, Waiting>();
+  #outputMs = 0;
+  #steered = false; // the encoder has a bit rate with which it has encoded nothing yet
+  #restarts = false; // at a new bit rate, as Firefox's do: a key frame, and up to 300 ms without a frame
 
   constructor(events: EncoderEvents) {
     this.#events = events;
@@ -61,6 +70,11 @@ export class Encoder {
     return this.#video?.encodeQueueSize ?? this.#busy;
   }
 
+  /** The part by which the bit rate must differ before it is worth configuring it. */
+  get steer(): number {
+    return this.#restarts ? STEER_RESTARTS : STEER;
+  }
+
   /** Sets codec, size and bit rate; false when that failed, which `failed` tells too. */
   configure(codec: string, width: number, height: number, bitrate: number): boolean {
     if (codec.startsWith('image/')) {
@@ -69,6 +83,7 @@ export class Encoder {
       return true;
     }
     try {
+      this.#steered = this.#video !== null;
       this.#video ??= this.#make();
       this.#even = needsEven(codec);
       this.#video.configure(config(codec, width, height, bitrate));
@@ -85,10 +100,15 @@ export class Encoder {
       void this.#still(picture, captureMs, startedMs);
       return;
     }
+    if (this.#waiting.size >= HELD_MAX) {
+      this.#events.failed(); // Firefox's H.264 on Linux holds 40 back, whatever latencyMode says (3 s)
+      return;
+    }
     // Own timestamps: they must rise, also when the same frame is encoded again.
     this.#stamp += 1000;
     const timestamp = this.#stamp;
-    this.#waiting.set(timestamp, { captureMs, startedMs });
+    this.#waiting.set(timestamp, { steered: this.#steered && !key, captureMs, startedMs });
+    this.#steered = false;
     const stamped = new VideoFrame(picture, { timestamp, ...(this.#even && evenPart(picture)) });
     try {
       this.#video?.encode(stamped, { keyFrame: key });
@@ -122,8 +142,12 @@ export class Encoder {
         if (generation !== this.#generation || waiting === undefined) return;
         const data = new Uint8Array(chunk.byteLength);
         chunk.copyTo(data);
-        const tookMs = performance.now() - waiting.startedMs;
-        this.#events.output({ key: chunk.type === 'key', captureMs: waiting.captureMs, tookMs, data });
+        const now = performance.now();
+        const tookMs = now - Math.max(waiting.startedMs, this.#outputMs);
+        this.#outputMs = now;
+        const key = chunk.type === 'key';
+        if (key && waiting.steered) this.#restarts = true;
+        this.#events.output({ key, captureMs: waiting.captureMs, tookMs, data });
       },
       error: () => {
         if (generation === this.#generation) this.#events.failed();

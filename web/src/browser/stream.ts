@@ -250,7 +250,7 @@ export class Stream {
     if (codec !== this.#codec) this.#restart();
     const sized = width !== this.#width || height !== this.#height;
     const { bitrate } = this.#flow;
-    const steered = Math.abs(bitrate - this.#bitrate) > 0.15 * this.#bitrate;
+    const steered = Math.abs(bitrate - this.#bitrate) > this.#encoder.steer * this.#bitrate;
     if (sized || steered || !this.#encoder.ready) {
       if (sized || !this.#encoder.ready) this.#needKey = true;
       this.#codec = codec;

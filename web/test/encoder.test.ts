@@ -1,0 +1,108 @@
+// What encoders of real browsers do and Node has none of: one that holds frames back, one that starts anew at a new
+// bit rate. The encoder here is a script.
+
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { type Encoded, Encoder, HELD_MAX } from '../src/browser/encoder.ts';
+
+interface Chunk {
+  readonly type: 'key' | 'delta';
+  readonly timestamp: number;
+}
+
+let encoders: Scripted[] = [];
+
+class Scripted {
+  readonly frames: Chunk[] = [];
+  readonly state = 'configured';
+  readonly encodeQueueSize = 0;
+  readonly #output: (chunk: object) => void;
+  constructor(init: { output: (chunk: object) => void }) {
+    this.#output = init.output;
+    encoders.push(this);
+  }
+  configure(): void {}
+  close(): void {}
+  encode(frame: { timestamp: number }, { keyFrame }: { keyFrame: boolean }): void {
+    this.frames.push({ type: keyFrame ? 'key' : 'delta', timestamp: frame.timestamp });
+  }
+  /** Gives out the oldest frame that it has. */
+  give(type?: 'key' | 'delta'): void {
+    const frame = this.frames.shift();
+    assert.ok(frame);
+    this.#output({ ...frame, type: type ?? frame.type, byteLength: 1, copyTo: () => undefined });
+  }
+}
+
+class Frame {
+  readonly timestamp: number;
+  constructor(_: unknown, init: { timestamp: number }) {
+    this.timestamp = init.timestamp;
+  }
+  close(): void {}
+}
+
+Object.assign(globalThis, { VideoEncoder: Scripted, VideoFrame: Frame });
+
+let out: Encoded[] = [];
+let failures = 0;
+let encoder: Encoder;
+
+beforeEach(() => {
+  encoders = [];
+  out = [];
+  failures = 0;
+  encoder = new Encoder({ output: (one) => out.push(one), failed: () => failures++, ready: () => undefined });
+  encoder.configure('vp8', 640, 360, 1_000_000);
+});
+
+const encode = (key = false) => encoder.encode({} as VideoFrame, key, 0);
+
+test('an encoder that holds back more frames than it may has failed', () => {
+  for (let n = 0; n < HELD_MAX; n++) encode(n === 0);
+  assert.equal(failures, 0);
+  encode();
+  assert.equal(failures, 1);
+  for (let n = 0; n < 9; n++) encode();
+  assert.equal(failures, 10);
+  assert.equal(encoders[0]?.frames.length, HELD_MAX, 'no more of them reach it');
+});
+
+test('an encoder that is a few frames behind has not failed', () => {
+  for (let n = 0; n < 100; n++) {
+    encode(n === 0);
+    if (n >= 3) encoders[0]?.give();
+  }
+  assert.equal(failures, 0);
+  assert.equal(out.length, 97);
+});
+
+test('the time of a frame begins when the one before was ready', async () => {
+  encode(true);
+  encode();
+  const begunMs = performance.now();
+  while (performance.now() - begunMs < 20); // the encoder works on the first
+  encoders[0]?.give();
+  const givenMs = performance.now();
+  encoders[0]?.give();
+  const tookMs = out[1]?.tookMs ?? Number.NaN;
+  assert.ok((out[0]?.tookMs ?? 0) >= 20);
+  assert.ok(tookMs <= performance.now() - givenMs + 1, `the second took ${tookMs} ms`);
+});
+
+test('where a new bit rate costs a key frame it is set less often', () => {
+  const little = encoder.steer;
+  encode(true);
+  encoders[0]?.give();
+  encoder.configure('vp8', 640, 360, 2_000_000);
+  encode();
+  encoders[0]?.give('delta');
+  assert.equal(encoder.steer, little);
+  encode();
+  encoders[0]?.give('key'); // one that the encoder thinks right
+  assert.equal(encoder.steer, little);
+  encoder.configure('vp8', 640, 360, 1_000_000);
+  encode();
+  encoders[0]?.give('key');
+  assert.ok(encoder.steer > 2 * little);
+});
