@@ -29,7 +29,7 @@ func (p *Peer) create() error {
 	s.SetSCTPRTOMax(2 * time.Second)
 	s.SetSCTPMaxMessageSize(protocol.MaxChannelBytes)
 	s.SetDTLSInsecureSkipHelloVerify(false) //guard:T36
-	s.SetIncludeLoopbackCandidate(p.cfg.LoopbackOK)
+	s.SetIncludeLoopbackCandidate(p.loopback())
 	// How long a pair waits for a better one before it is nominated. pion's 0.5, 1 and 2 s stand between the click and
 	// the first picture: a browser that hides its addresses is seen as peer reflexive, on a path as direct as any.
 	s.SetSrflxAcceptanceMinWait(betterDirect)
@@ -85,6 +85,26 @@ func (p *Peer) networkTypes() []webrtc.NetworkType {
 		}
 	}
 	return types
+}
+
+// loopback says whether loopback candidates are gathered: at a local installation whose machine has no other address.
+// Where it has one, both ends have a pair on it, and a loopback socket is a trap: Linux lets it reach the machine's other
+// addresses, so that ICE may choose such a pair, and Firefox, which sends nothing to loopback, answers on none.
+func (p *Peer) loopback() bool {
+	if !p.cfg.LoopbackOK {
+		return false
+	}
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || onlyLoopback(addrs)
+}
+
+func onlyLoopback(addrs []net.Addr) bool {
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().IsGlobalUnicast() {
+			return false
+		}
+	}
+	return true
 }
 
 // remoteIP judges every address that ICE would send to, also those that an mDNS name resolved to.
