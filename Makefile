@@ -54,7 +54,8 @@ test-go:
 
 test-e2e:
 	@scripts/ffmpeg.sh
-	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && go test -count=1 -timeout 12m ./e2e/...
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && \
+	LOOKALONG_FIREFOX=$$(scripts/firefox.sh) && export LOOKALONG_FIREFOX && go test -count=1 -timeout 12m ./e2e/...
 
 # The chat part needs Go alone: make bench BENCH=Chat. The picture part needs Chromium: make bench BENCH=Picture.
 # PICTURE_CELLS picks networks (25ms,25ms/1%), PICTURE_SIZES screens (720,1080), PICTURE_SOURCES what is compared
