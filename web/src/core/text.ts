@@ -80,7 +80,7 @@ const en = {
   // sharing
   share: 'Share my screen',
   shareNeedsAgent: 'An agent joins first; then you can show your screen.',
-  shareCant: "This device or browser can't share its screen. Use a computer with Chrome or Edge.",
+  shareCant: "This device or browser can't share its screen. Use a computer with a current Chrome, Edge or Firefox.",
   shareOffline: 'The connection to the server is missing right now.',
   stop: 'Stop sharing',
   shareCamera: 'Show with the camera',
@@ -243,7 +243,7 @@ const zh: Text = {
 
   share: '共享我的屏幕',
   shareNeedsAgent: '客服加入后，您就可以展示屏幕。',
-  shareCant: '此设备或浏览器无法共享屏幕。请使用电脑上的 Chrome 或 Edge。',
+  shareCant: '此设备或浏览器无法共享屏幕。请使用电脑上最新的 Chrome、Edge 或 Firefox。',
   shareOffline: '目前与服务器的连接中断。',
   stop: '停止共享',
   shareCamera: '用摄像头展示',
