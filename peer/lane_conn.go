@@ -61,7 +61,7 @@ func (p *Peer) newLaneConn(number int, found func(candidate string)) (*laneConn,
 		ice.WithUrls(iceURLs(p.cfg.ICEServers)),
 		ice.WithLoggerFactory(quiet),
 	}
-	if p.cfg.LoopbackOK {
+	if p.loopback() {
 		options = append(options, ice.WithIncludeLoopback())
 	}
 	if p.cfg.RelayOnly {
