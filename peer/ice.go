@@ -18,6 +18,9 @@ import (
 const (
 	betterDirect    = 100 * time.Millisecond
 	betterThanRelay = time.Second
+	// bindingRequests is how often a pair is checked, five times a second, before it counts as failed. pion's 7 end after
+	// 1.4 s: a path that came back later was found by the next restart only. Its agent gives up after ICEFailed anyway.
+	bindingRequests = 100
 )
 
 // create makes the PeerConnection and its three channels. DTLS packets count only from an address pair that ICE has
@@ -35,6 +38,7 @@ func (p *Peer) create() error {
 	s.SetSrflxAcceptanceMinWait(betterDirect)
 	s.SetPrflxAcceptanceMinWait(betterDirect)
 	s.SetRelayAcceptanceMinWait(betterThanRelay)
+	s.SetICEMaxBindingRequests(bindingRequests)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryOnly)
 	s.DisableActiveTCP(true) // a passive TCP candidate would make us connect to any TCP service (T20)
 	s.SetRemoteIPFilter(p.remoteIP)

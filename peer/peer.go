@@ -40,7 +40,7 @@ type Signaler interface {
 type Timers struct {
 	Ping         time.Duration   // between keep-alives; default 1 s
 	Silent       time.Duration   // without a control message until Reconnecting; default 3 s
-	Restarts     []time.Duration // of silence at which ICE restarts; default 3, 6, 12, 24, 48, 96 s
+	Restarts     []time.Duration // of silence at which ICE restarts; default 3, 6, then every 12 s from 12 on
 	Lost         time.Duration   // of silence until Ended("lost"); default 120 s
 	Connect      time.Duration   // until a session that never opened is Ended("failed"); default 30 s
 	ConnectRetry time.Duration   // between tries while connecting; default 10 s
@@ -66,7 +66,7 @@ func (t *Timers) defaults() {
 		}
 	}
 	if t.Restarts == nil {
-		for _, s := range []int{3, 6, 12, 24, 48, 96} {
+		for _, s := range []int{3, 6, 12, 24, 36, 48, 60, 72, 84, 96, 108} {
 			t.Restarts = append(t.Restarts, time.Duration(s)*time.Second)
 		}
 	}

@@ -22,7 +22,7 @@ export const CONNECT_MS = 30_000; // for the first connection
 export const SILENT_MS = 3_000;
 export const GONE_MS = 10_000; // silence while the server says that the other program is gone
 export const LOST_MS = 120_000;
-/** Moments of silence at which this end asks for an ICE restart: between the agent's own (3, 6, 12, 24, 48, 96 s). */
+/** Moments of silence at which this end asks for an ICE restart: between the agent's own (3, 6, 12, 24, 36 s and so on). */
 export const ASK_RESTART_MS: readonly number[] = [4_500, 9_000, 18_000, 36_000, 72_000];
 
 /** What silence on the path means. peerGone: the server is reachable and says that the other end's program is gone. */
