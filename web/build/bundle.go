@@ -29,6 +29,7 @@ var pages = []struct {
 	{"viewer", "viewer.html", []api.EntryPoint{
 		{InputPath: "src/viewer/main.tsx", OutputPath: "viewer"},
 		{InputPath: "src/viewer/viewer.css", OutputPath: "viewer"},
+		{InputPath: "src/viewer/decode.worker.ts", OutputPath: "decode.worker"},
 	}},
 }
 

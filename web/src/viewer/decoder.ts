@@ -1,32 +1,43 @@
-// Decodes the frames of a share onto pictures: WebCodecs, or whole images. A broken chain asks for a key frame.
+// Decodes the frames of one stream: WebCodecs, or whole images. A broken chain asks for a key frame; a decoder that
+// fails again and again gives its codec up.
 
 import { CODECS } from '../core/codec.ts';
 import { FRAME_KIND, MAX_FRAME_PIXELS, MAX_FRAME_SIDE, type ViewerConfig } from '../core/protocol.gen.ts';
 import type { Arrived } from './link.ts';
 
-export interface Painted {
+/** A frame on its way to the canvas. */
+export interface Coming {
   readonly frame: number;
   readonly captureMs: number;
+  readonly arrivedMs: number;
 }
+
+export type StillFormat = 'png' | 'jpeg';
 
 export interface DecoderEvents {
   /** paint it now; the picture is closed afterwards */
-  picture(picture: VideoFrame | ImageBitmap, width: number, height: number, of: Painted): void;
+  picture(picture: VideoFrame | ImageBitmap, width: number, height: number, of: Coming): void;
+  /** a still beside the chain; whoever gets it closes it */
+  still(picture: ImageBitmap, of: Coming, format: StillFormat): void;
   needKey(): void;
-  refused(why: 'size' | 'codec'): void;
+  /** size: larger than allowed; codec: not known here; broken: it fails although it is known */
+  refused(why: 'size' | 'codec' | 'broken'): void;
 }
 
-interface Still {
+interface Image {
   readonly blob: Blob;
-  readonly of: Painted;
+  readonly of: Coming;
 }
 
 const ASK_EVERY_MS = 500;
+const QUEUE_MAX = 30; // frames in the decoder; more would be memory and age
+const FAILURES_MAX = 6; // in a row, without a picture
 
-/** What this browser can decode, best first. */
-export async function decodable(): Promise<string[]> {
+/** What this browser can decode, best first, without those that failed. */
+export async function decodable(failed: ReadonlySet<string>): Promise<string[]> {
   const out: string[] = [];
   for (const codec of CODECS) {
+    if (failed.has(codec)) continue;
     if (codec.startsWith('image/')) out.push(codec);
     else if (typeof VideoDecoder !== 'undefined') {
       const answer = await VideoDecoder.isConfigSupported({ codec }).catch(() => null);
@@ -40,12 +51,13 @@ export class Decoder {
   readonly #events: DecoderEvents;
   #config: ViewerConfig | null = null;
   #video: VideoDecoder | null = null;
-  #waiting = new Map<number, Painted>();
+  #waiting = new Map<number, Coming>();
   #stamp = 0;
   #next = -1; // the number that continues the chain; -1: wait for a key frame
-  #image: Still | null = null; // waits for the one that is being decoded; the newest wins
+  #image: Image | null = null; // waits for the one that is being decoded; the newest wins
   #decoding = false;
   #askedMs = 0;
+  #failures = 0;
 
   constructor(events: DecoderEvents) {
     this.#events = events;
@@ -54,10 +66,9 @@ export class Decoder {
   configure(config: ViewerConfig): void {
     const same = this.#config?.codec === config.codec && this.#video !== null;
     this.#config = config;
-    if (same && this.#config.codec === config.codec) {
-      this.#next = -1; // a new size begins with a key frame
-      return;
-    }
+    this.#next = -1; // a new size begins with a key frame
+    this.#failures = 0;
+    if (same) return;
     this.#close();
     if (!allowedSize(config.width, config.height)) {
       this.#events.refused('size'); //guard:T32
@@ -71,13 +82,24 @@ export class Decoder {
     this.#next = -1;
   }
 
-  frame(frame: Arrived): void {
+  /** The stream is gone. */
+  stop(): void {
+    this.#config = null;
+    this.#image = null;
+    this.#close();
+  }
+
+  frame(frame: Arrived, now: number): void {
     const config = this.#config;
     if (config === null || !allowedSize(config.width, config.height)) return; //guard:T32
-    const of = { frame: frame.frame, captureMs: frame.captureMs };
-    if (frame.kind === FRAME_KIND.still || config.codec.startsWith('image/')) {
-      const type = config.codec.startsWith('image/') ? config.codec : 'image/png';
-      this.#image = { blob: new Blob([frame.data], { type }), of };
+    const of = { frame: frame.frame, captureMs: frame.captureMs, arrivedMs: now };
+    if (frame.kind === FRAME_KIND.still) {
+      const format = frame.data[0] === 0x89 ? 'png' : 'jpeg'; // the agent's program lets only these two pass
+      void this.#decodeStill({ blob: new Blob([frame.data], { type: `image/${format}` }), of }, format);
+      return;
+    }
+    if (config.codec.startsWith('image/')) {
+      this.#image = { blob: new Blob([frame.data], { type: config.codec }), of };
       if (!this.#decoding) void this.#decodeImages();
       return;
     }
@@ -85,6 +107,10 @@ export class Decoder {
     if (!key && (this.#next < 0 || frame.frame !== this.#next)) {
       this.#next = -1;
       this.#ask();
+      return;
+    }
+    if (this.#video !== null && this.#video.decodeQueueSize > QUEUE_MAX) {
+      this.#broken();
       return;
     }
     if (this.#video === null) this.#make(config.codec);
@@ -95,7 +121,7 @@ export class Decoder {
     try {
       this.#video?.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp, data: frame.data }));
     } catch {
-      this.#broken();
+      this.#failed();
     }
   }
 
@@ -108,18 +134,22 @@ export class Decoder {
       output: (picture) => {
         const of = this.#waiting.get(picture.timestamp);
         this.#waiting.delete(picture.timestamp);
-        if (of !== undefined) this.#paint(picture, picture.displayWidth, picture.displayHeight, of);
+        if (of !== undefined && video === this.#video) {
+          this.#paint(picture, picture.displayWidth, picture.displayHeight, of);
+        }
         picture.close();
       },
       error: () => {
-        if (video === this.#video) this.#broken();
+        if (video === this.#video) this.#failed();
       },
     });
     this.#video = video;
     this.#next = -1;
     this.#waiting.clear();
     try {
-      video.configure({ codec, optimizeForLatency: true });
+      // After failures without the machine's own decoder: some say yes to what they can't do.
+      const hardwareAcceleration = this.#failures > 1 ? 'prefer-software' : 'no-preference';
+      video.configure({ codec, optimizeForLatency: true, hardwareAcceleration });
     } catch {
       this.#close();
       this.#events.refused('codec');
@@ -132,18 +162,35 @@ export class Decoder {
       this.#image = null;
       try {
         const picture = await createImageBitmap(next.blob);
-        this.#paint(picture, picture.width, picture.height, next.of);
+        if (this.#config !== null) this.#paint(picture, picture.width, picture.height, next.of);
         picture.close();
       } catch {
-        this.#ask();
+        this.#failed();
       }
     }
     this.#decoding = false;
   }
 
-  #paint(picture: VideoFrame | ImageBitmap, width: number, height: number, of: Painted): void {
+  async #decodeStill({ blob, of }: Image, format: StillFormat): Promise<void> {
+    try {
+      const picture = await createImageBitmap(blob, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+      if (this.#config !== null && allowedSize(picture.width, picture.height)) this.#events.still(picture, of, format);
+      else picture.close();
+    } catch {
+      // the picture itself is there; a still comes when it is asked for again
+    }
+  }
+
+  #paint(picture: VideoFrame | ImageBitmap, width: number, height: number, of: Coming): void {
+    this.#failures = 0;
     if (allowedSize(width, height)) this.#events.picture(picture, width, height, of);
     else this.#events.refused('size'); //guard:T32
+  }
+
+  #failed(): void {
+    this.#failures++;
+    if (this.#failures === FAILURES_MAX) this.#events.refused('broken');
+    this.#broken();
   }
 
   #broken(): void {
