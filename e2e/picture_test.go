@@ -194,6 +194,10 @@ func TestThePathIsCutAndComesBack(t *testing.T) {
 	began := time.Now()
 	x.c.WaitPage("Reconnecting…")
 	v.WaitPage("Reconnecting…")
+	v.WaitPage("last picture 0:0")
+	if look := browser.Eval[string](v, "getComputedStyle(document.querySelector('canvas')).opacity"); look != "0.35" {
+		t.Errorf("the last picture is not dimmed: %s", look)
+	}
 	x.chat.wants("Reconnecting")
 	x.c.Wait("button", "Stop sharing")
 	before := still(v)

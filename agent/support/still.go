@@ -97,16 +97,19 @@ func (c *Controller) onRefused(m protocol.ScreenRefused) {
 		return
 	}
 	if s.auto && (m.Why == "motion" || m.Why == "slow") {
-		var wanted []waiter
+		var wanted, others []waiter
 		for _, w := range s.waits {
 			if w.auto {
-				w.done(nil, StillRefused(m.Why))
+				others = append(others, w)
 			} else {
 				wanted = append(wanted, w)
 			}
 		}
 		if *s = (still{waits: wanted}); len(wanted) > 0 {
 			c.sendStill(uint8(m.Stream))
+		}
+		for _, w := range others {
+			w.done(nil, StillRefused(m.Why))
 		}
 		return
 	}
@@ -134,6 +137,9 @@ func (c *Controller) expireStills(now time.Time) {
 // pageStill is a viewer page's wish.
 func (c *Controller) pageStill(stream uint8, auto bool) {
 	c.askStill(stream, waiter{auto, func(_ *protocol.Frame, err error) {
+		if auto && c.stills[stream].id != "" {
+			return // somebody asks on purpose now: that answer counts
+		}
 		var why StillRefused
 		if v := c.theViewer(); v != nil && errors.As(err, &why) {
 			v.RefuseStill(int(stream), string(why))

@@ -27,7 +27,7 @@ type Queue struct {
 	whole   bool            // frames begins with a key frame, and none is missing
 	last    uint32          // number of the newest frame
 	any     bool            // last is valid
-	still   *protocol.Frame // of the newest frame, or nil
+	still   *protocol.Frame // the last one, or nil
 	readers map[*Reader]struct{}
 }
 
@@ -70,9 +70,6 @@ func (q *Queue) push(f *protocol.Frame) (needKey bool) {
 		q.cut() // readers that are up to date go on; the others, and new ones, need a key frame
 	}
 	q.last, q.any = f.Frame, true
-	if q.still != nil && int32(q.still.Frame-f.Frame) < 0 {
-		q.still = nil
-	}
 	q.frames = append(q.frames, f)
 	q.bytes += len(f.Data)
 	for r := range q.readers {
@@ -85,14 +82,11 @@ func (q *Queue) push(f *protocol.Frame) (needKey bool) {
 	return needKey
 }
 
-// Still takes the lossless picture of the newest frame. One of an older frame is dropped: nothing older than what is
-// shown is ever shown.
+// Still takes the lossless picture of a frame, for each page that is there: each is told, also when it shows something
+// newer by then, and shows nothing that is older.
 func (q *Queue) Still(f *protocol.Frame) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.any && int32(f.Frame-q.last) < 0 {
-		return
-	}
 	q.still = f
 	for r := range q.readers {
 		r.still = true
@@ -128,7 +122,7 @@ func (q *Queue) Reset() {
 // several queues may share it.
 func (q *Queue) Join(waker chan<- struct{}) *Reader {
 	q.mu.Lock()
-	r := &Reader{waker: waker, next: q.base, lost: !q.whole, still: q.still != nil}
+	r := &Reader{waker: waker, next: q.base, lost: !q.whole, still: q.still != nil && q.still.Frame == q.last}
 	ask := r.lost && q.any
 	q.readers[r] = struct{}{}
 	r.wake()

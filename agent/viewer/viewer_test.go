@@ -416,19 +416,14 @@ func TestQueueStill(t *testing.T) {
 			}
 		}
 	}
-	q.Still(still(1)) // older than what is shown
-	if got := take(r); got != "" {
-		t.Errorf("took %q", got)
-	}
 	q.Still(still(2))
-	q.Push(delta(3)) // it moves: the chain goes on, the still is old
-	if got := take(r) + take(r); got != "d3" {
-		t.Errorf("took %q, want d3 alone", got)
-	}
-	q.Still(still(4)) // came before its frame
-	q.Push(delta(4))
-	if got := take(r) + take(r); got != "d4s4" {
+	q.Push(delta(3)) // it moves: the chain goes first, and the page hears that the still came
+	if got := take(r) + take(r) + take(r); got != "d3s2" {
 		t.Errorf("took %q", got)
+	}
+	fresh := q.Join(wake)
+	if got := take(fresh) + take(fresh) + take(fresh) + take(fresh); got != "k1d2d3" {
+		t.Errorf("a page that joins gets %q: an old still is none of its own", got)
 	}
 	q.Reset()
 	if got := take(q.Join(wake)); got != "" {

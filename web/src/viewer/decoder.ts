@@ -56,7 +56,8 @@ export class Decoder {
   #next = -1; // the number that continues the chain; -1: wait for a key frame
   #image: Image | null = null; // waits for the one that is being decoded; the newest wins
   #decoding = false;
-  #askedMs = 0;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #asks: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
 
   constructor(events: DecoderEvents) {
@@ -198,11 +199,16 @@ export class Decoder {
     this.#ask();
   }
 
+  /** Asks for a key frame, not too often; one that is due later is asked for then: nothing else may come. */
   #ask(): void {
-    const now = Date.now();
-    if (now - this.#askedMs < ASK_EVERY_MS) return;
-    this.#askedMs = now;
-    this.#events.needKey();
+    this.#asks ??= setTimeout(
+      () => {
+        this.#asks = undefined;
+        this.#askedMs = performance.now();
+        if (this.#config !== null) this.#events.needKey();
+      },
+      Math.max(0, this.#askedMs + ASK_EVERY_MS - performance.now()),
+    );
   }
 
   #close(): void {

@@ -36,7 +36,7 @@ export function heard(model: Model, message: FromEngine, now: number): Model {
     case 'ready':
       return model;
     case 'link':
-      return { ...model, link: message.link };
+      return { ...model, link: message.link, wanted: false };
     case 'state': {
       const seen = message.state.state === 'connected' && model.streams.some((one) => one.shown !== null);
       return { ...model, state: message.state, seenMs: seen ? now : model.seenMs };

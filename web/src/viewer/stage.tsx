@@ -72,11 +72,11 @@ export function Stage({ text, canvas, picture, frozen, divider, view, stage, ele
     if (stage === null || element.current === null) return;
     const rect = element.current.getBoundingClientRect();
     const lies = picture === null ? null : place(view, picture, stage);
-    if (canvas !== null && lies !== null) put(canvas, lies, rect);
+    if (canvas !== null && picture !== null && lies !== null) put(canvas, picture, lies, rect);
     if (frozen === null) return;
     // Side by side they lie in the same place; alone the frozen one keeps its own size.
     const own = divider !== null && lies !== null ? lies : place(view, frozen.canvas, stage);
-    put(frozen.canvas, own, rect);
+    put(frozen.canvas, frozen.canvas, own, rect);
     frozen.canvas.style.clipPath = divider === null ? '' : `inset(0 ${100 - divider}% 0 0)`;
   });
   return (
@@ -87,15 +87,20 @@ export function Stage({ text, canvas, picture, frozen, divider, view, stage, ele
   );
 }
 
-/** Gives a canvas its place: whole device pixels, wherever the stage lies. */
-function put(canvas: HTMLCanvasElement, lies: Place, stage: DOMRect): void {
+/**
+ * Gives a canvas its place: whole device pixels from the window's corner. By a transform, because lengths of the layout
+ * are rounded to 1/64 pixel, and a picture that is 300.98 pixels wide is blurred.
+ */
+function put(canvas: HTMLCanvasElement, picture: Size, lies: Place, stage: DOMRect): void {
   const scale = devicePixelRatio;
-  const at = (origin: number, offset: number) => (Math.round(origin * scale) + offset) / scale - origin;
+  const left = (Math.round(stage.left * scale) + lies.left) / scale;
+  const top = (Math.round(stage.top * scale) + lies.top) / scale;
+  const across = lies.width / picture.width / scale;
+  const down = lies.height / picture.height / scale;
   const { style } = canvas;
-  style.left = `${at(stage.left, lies.left)}px`;
-  style.top = `${at(stage.top, lies.top)}px`;
-  style.width = `${lies.width / scale}px`;
-  style.height = `${lies.height / scale}px`;
+  style.width = `${picture.width}px`;
+  style.height = `${picture.height}px`;
+  style.transform = `matrix(${across}, 0, 0, ${down}, ${left}, ${top})`;
   style.imageRendering = lies.scale > SMOOTH_BELOW ? 'pixelated' : 'auto';
 }
 

@@ -160,7 +160,10 @@ export class Stream {
       return;
     }
     if (this.#painted === still.of.frame) this.#swap(still);
-    else this.#stillness = stillness.answered(this.#stillness, false, performance.now());
+    else {
+      this.#stillness = stillness.answered(this.#stillness, false, performance.now());
+      this.#events.tell({ type: 'refused', stream: this.#number, why: 'motion' });
+    }
     still.bitmap.close();
     this.#schedule();
   }
