@@ -112,7 +112,7 @@ func TestGroupsUnderLoad(t *testing.T) {
 	wg.Wait()
 	got := s.Stats()
 	writes, commits := got.Writes-before.Writes, got.Commits-before.Commits
-	if writes != 2000 || commits > writes/2 {
+	if writes < 2000 || commits > writes/2 { // the store's own may be among them
 		t.Fatalf("%d writes in %d commits", writes, commits)
 	}
 	t.Logf("%d writes in %d commits, largest %d", writes, commits, got.Largest)
