@@ -122,6 +122,6 @@ func (c *connection) call(method string, params map[string]any, out any) error {
 		}
 		return json.Unmarshal(a.Result, out)
 	case <-timer.C:
-		return fmt.Errorf("%s: %w", method, errors.New("Firefox did not answer"))
+		return fmt.Errorf("%s: %w", method, errors.New("no answer"))
 	}
 }
