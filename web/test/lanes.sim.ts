@@ -87,7 +87,7 @@ export class Run {
   }
 
   push(frame: Frame): void {
-    this.sender.push(frame, this.nowMs);
+    this.sender.push(frame);
     this.pump();
   }
 

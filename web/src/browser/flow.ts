@@ -16,12 +16,11 @@ export interface FlowEvents {
 
 const STILL_TRIES = 3; // frames that were in the encoder may still come out
 
-let numbered = 0; // frames of the flows before: a session counts on when a share begins anew
+let numbered = 0; // the first frame number that was never used
 
 export class Flow {
   readonly #peer: Peer;
   readonly #events: FlowEvents;
-  readonly #base = numbered;
   #rate: rate.Rate = rate.initial;
   #sent = 0; // frames on the channel; a still that another one has cut begins anew or is given up
   #holding = false; // a still that somebody asked for is on its way
@@ -51,6 +50,11 @@ export class Flow {
     return this.#rate.bitrate;
   }
 
+  /** The number that a new stream's first frame has: a lane's other end takes lower ones for late. */
+  get firstFrame(): number {
+    return numbered;
+  }
+
   /** constant: the path is so narrow that no frame may be much larger than the others. */
   get mode(): 'variable' | 'constant' {
     return this.#rate.narrow ? 'constant' : 'variable';
@@ -61,6 +65,7 @@ export class Flow {
     if (this.#holding) return true;
     const lane = this.#open();
     if (lane === null) return rate.skips(this.#rate, stream, this.#peer.screen.bufferedAmount, encoderQueue, nowMs);
+    lane.pump(); // a path that has lost the last reports is asked again
     const { pace, backlog, backlogMs, held } = lane.sender;
     if (encoderQueue > 1 || backlog > rate.BUFFERED_MAX || backlogMs > rate.BACKLOG_MS || held > MAX_FRAME_BYTES)
       return true;
@@ -78,17 +83,16 @@ export class Flow {
     const starts = frame.kind === FRAME_KIND.key;
     if (!starts && this.#broken.has(frame.stream)) return false;
     this.#broken.delete(frame.stream);
-    const one = this.#numbered(frame);
-    numbered = Math.max(numbered, one.frame + 1);
-    this.#rate = rate.sent(this.#rate, one.stream, one.frame, one.data.length, Date.now());
+    numbered = Math.max(numbered, frame.frame + 1);
+    this.#rate = rate.sent(this.#rate, frame.stream, frame.frame, frame.data.length, Date.now());
     if (lane !== null) {
-      lane.sender.push(one, performance.now());
+      lane.sender.push(frame);
       lane.pump();
       return true;
     }
     this.#sent++;
     try {
-      for (const chunk of split(one)) this.#peer.screen.send(chunk);
+      for (const chunk of split(frame)) this.#peer.screen.send(chunk);
     } catch {
       return false; // the channel is full or closing
     }
@@ -120,7 +124,7 @@ export class Flow {
   async #sendStill(frame: Frame, go: () => boolean): Promise<'sent' | 'motion' | 'off' | 'cut'> {
     const { screen } = this.#peer;
     const mine = ++this.#sent;
-    for (const chunk of split(this.#numbered(frame))) {
+    for (const chunk of split(frame)) {
       while (screen.bufferedAmount > screen.bufferedAmountLowThreshold) {
         await new Promise<void>((drained) => {
           this.#drained = drained;
@@ -159,10 +163,6 @@ export class Flow {
     this.#peer.screen.onbufferedamountlow = null;
     this.#peer.laneEvents = null;
     this.#peer.lane?.sender.clear();
-  }
-
-  #numbered(frame: Frame): Frame {
-    return { ...frame, frame: (frame.frame + this.#base) >>> 0 };
   }
 
   /** The lane that frames go on; a lane that ended took frames with it. */

@@ -14,6 +14,7 @@ export interface LaneEvents {
   ready(): void;
 }
 
+const LOOK_MS = 60; // while something is on its way; reports are the better clock, but they may be lost
 const BUFFERED_MAX = 16 * 1024; // what SCTP itself may hold back: it would distort the delay
 
 export class Lane {
@@ -26,6 +27,7 @@ export class Lane {
   #early: string[] | null = []; // candidates before the description
   #remoteCount = 0;
   #localCount = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(offer: LaneOffer, configuration: RTCConfiguration, loopbackOk: boolean, events: LaneEvents) {
@@ -76,19 +78,25 @@ export class Lane {
     while (this.open && this.#channel.bufferedAmount < BUFFERED_MAX) {
       if (!this.#events.allowed()) this.sender.clear(); //guard:T22
       const packet = this.sender.next(nowMs);
-      if (packet === null) return;
+      if (packet === null) break;
       try {
         this.#channel.send(packet);
       } catch {
         this.close();
       }
     }
+    if (!this.open || !this.sender.waiting) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.pump();
+    }, LOOK_MS);
   }
 
   /** Ends the lane; the other end is told, and offers another one later. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#timer);
     this.#pc.close();
     this.#events.send({ type: 'lane.closed', lane: this.number });
     this.#events.ready();

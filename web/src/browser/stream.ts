@@ -66,7 +66,8 @@ export class Stream {
   #width = 0;
   #height = 0;
   #bitrate = 0;
-  #frame = 0;
+  #frame: number;
+  readonly #first: number; // frame
   #tiny = 0;
   #settles = 0;
   #fps = 30;
@@ -77,6 +78,8 @@ export class Stream {
   constructor(number: number, flow: Flow, events: StreamEvents) {
     this.number = number;
     this.#flow = flow;
+    this.#first = flow.firstFrame;
+    this.#frame = this.#first;
     this.#events = events;
     this.#encoder = new Encoder({
       output: (encoded) => this.#output(encoded),
@@ -119,7 +122,7 @@ export class Stream {
   /** Sends a lossless still of the latest picture; auto: nobody asked for it. '' once it is on its way, or why not. */
   async still(auto: boolean): Promise<Why | ''> {
     const picture = this.#latest;
-    if (picture === null || this.#stopped || this.#frame === 0 || !this.#events.allowed()) return 'off'; //guard:T22
+    if (picture === null || this.#stopped || this.#frame === this.#first || !this.#events.allowed()) return 'off'; //guard:T22
     const captureMs = this.#captureMs >>> 0;
     let frame = (this.#frame - 1) >>> 0;
     let data: Uint8Array<ArrayBuffer>;

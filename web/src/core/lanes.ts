@@ -64,7 +64,7 @@ export class Sender {
   probed = 0;
 
   /** Puts a frame on the way. A key frame replaces what its stream has not delivered. */
-  push(frame: Frame, nowMs: number): void {
+  push(frame: Frame): void {
     if (frame.kind === FRAME_KIND.key) this.#forget((one) => one.cut.frame.stream === frame.stream);
     const loss = this.pace.loss > LOSS_SEEN ? this.pace.loss : 0;
     const cut = new Cut(frame, (pieces) => rowsFor(pieces, loss, MISSED, Math.min(MAX_PARITY_ROWS, 1 + (pieces >> 1))));
@@ -82,7 +82,6 @@ export class Sender {
       this.#count(out, index, 1);
     }
     this.#warm = 0;
-    if (this.#sent.size === 0) this.#heardMs = nowMs;
   }
 
   /** The next packet to send now, or null when there is none or the path has enough. Call it until it is null. */
@@ -146,6 +145,11 @@ export class Sender {
       this.pace.arrived(bytes, packets, newest.atMs, report.arrivedMs, report.heldMs, nowMs);
     }
     return true;
+  }
+
+  /** Whether something is on its way, or waits. */
+  get waiting(): boolean {
+    return this.#sent.size + this.#fresh.length + this.#again.length > 0;
   }
 
   /** Whether the lane answers nothing any more. */
@@ -235,6 +239,7 @@ export class Sender {
   }
 
   #put(item: Item | null, nowMs: number, extra: boolean, padding = 0): Uint8Array<ArrayBuffer> {
+    if (this.#sent.size === 0) this.#heardMs = nowMs; // from now on an answer is due
     const packet = this.#next++;
     const message = item === null ? probe(packet, padding) : item.out.cut.packet(item.index, packet);
     this.#sent.set(packet, { item, bytes: message.length, atMs: nowMs, extra });
