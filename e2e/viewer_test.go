@@ -246,8 +246,11 @@ func TestViewerStreams(t *testing.T) {
 	shows(x.v, "the other one goes on", 1, blue)
 	green := plain(64, 48, color.NRGBA{G: 200})
 	x.config(0, "image/png", "monitor", 64, 48)
-	x.frame(0, protocol.FrameKey, pngOf(t, green))
-	shows(x.v, "the good one", 0, green)
+	x.v.Until("the good one", func() bool {
+		x.frame(0, protocol.FrameKey, pngOf(t, green)) // again where it overtook its configuration: then it is asked for
+		got := pixels(x.v, 0)
+		return got != nil && got.Rect == green.Rect && bytes.Equal(got.Pix, green.Pix)
+	})
 	x.v.Until("no complaint any more", func() bool { return !strings.Contains(x.v.Body(), "no VP8 picture") })
 
 	x.control(protocol.ScreenLevel{Level: "stills", Why: "path"})
@@ -314,6 +317,9 @@ func TestViewerFreezesAndReloads(t *testing.T) {
 	second.Close()
 	x.frame(0, protocol.FrameKey, pngOf(t, one))
 	shows(x.v, "the first page goes on alone", 0, one)
+	x.Peer.Close("stopped")
+	x.v.WaitPage("The session has ended.")
+	x.v.Until("nothing of it to be shown", func() bool { return browser.Eval[int](x.v, "document.querySelectorAll('canvas').length") == 0 })
 }
 
 // TestViewerShowsAStillInItsPlace: pixel by pixel in place of its own frame, until the next one; never after a newer one.

@@ -258,9 +258,7 @@ func (c *Controller) ended(reason string) {
 		c.peer.Close(reason)
 		c.peer = nil
 	}
-	for i := range c.stills {
-		c.noStill(uint8(i), "off")
-	}
+	c.clearPicture()
 	c.status.State, c.status.Reason, c.status.View = "ended", reason, "off"
 	c.status.Frames = false
 	c.status.RTT = 0

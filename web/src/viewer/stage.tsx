@@ -30,9 +30,17 @@ export function useStage(): [{ current: HTMLElement | null }, Size | null] {
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     addEventListener('resize', measure); // also when only the page's zoom changes
-    measure();
+    let scale: MediaQueryList | null = null;
+    const watch = () => {
+      scale?.removeEventListener('change', watch);
+      scale = matchMedia(`(resolution: ${devicePixelRatio}dppx)`); // another screen
+      scale.addEventListener('change', watch);
+      measure();
+    };
+    watch();
     return () => {
       observer.disconnect();
+      scale?.removeEventListener('change', watch);
       removeEventListener('resize', measure);
     };
   }, []);

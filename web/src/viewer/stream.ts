@@ -24,6 +24,8 @@ interface Still {
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
+const AGE_MAX_MS = 600_000; // more is no age but a wrong clock
+
 export class Stream {
   readonly #number: number;
   readonly #canvas: AnyCanvas;
@@ -143,7 +145,8 @@ export class Stream {
     this.#painted = of.frame;
     const now = Date.now();
     this.#events.send({ type: 'viewer.painted', stream: this.#number, frame: of.frame, atMs: now });
-    this.#ages.push(Math.max(0, ageMs(of.captureMs, now, this.#events.clockOffset())));
+    const age = Math.max(0, ageMs(of.captureMs, now, this.#events.clockOffset()));
+    if (age < AGE_MAX_MS) this.#ages.push(age);
     this.#delays.push(performance.now() - of.arrivedMs);
     this.#stillness = stillness.moved(this.#stillness, performance.now());
     this.#tellShown(width, height, this.#config.codec === 'image/png' ? 'png' : '');
