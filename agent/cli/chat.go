@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lookalong/lookalong/agent/support"
 	"github.com/lookalong/lookalong/internal/term"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/client"
@@ -52,21 +53,22 @@ func newChatCmd(a *app) *cobra.Command {
 // chat is one open chat. Its fields belong to the room's goroutine.
 type chat struct {
 	*room
-	ui      ui
-	o       *chatOptions
-	view    *viewing
-	page    string    // of the customer, as last noted
-	typing  time.Time // the customer types, until then
-	typed   time.Time // when this side last said that it types
-	sending int       // own messages that are not stored yet
-	ownSeq  int64     // the last own message
-	waiting int       // conversations in the queue
-	direct  []directText
-	said    string // the last sentence about the session
-	away    bool   // the connection was lost since it was online last
-	delay   string // why messages wait, as it was said; empty: they don't
-	unsent  bool   // something that was written did not arrive
-	ending  bool   // Ctrl-C or end of input: leaves when everything is stored
+	ui         ui
+	o          *chatOptions
+	view       *viewing
+	page       string    // of the customer, as last noted
+	typing     time.Time // the customer types, until then
+	typed      time.Time // when this side last said that it types
+	sending    int       // own messages that are not stored yet
+	ownSeq     int64     // the last own message
+	waiting    int       // conversations in the queue
+	direct     []directText
+	said       string // the last sentence about the session
+	saidRecord string // and about a recording
+	away       bool   // the connection was lost since it was online last
+	delay      string // why messages wait, as it was said; empty: they don't
+	unsent     bool   // something that was written did not arrive
+	ending     bool   // Ctrl-C or end of input: leaves when everything is stored
 }
 
 func runChat(ctx context.Context, o *chatOptions) error {
@@ -349,4 +351,17 @@ func (c *chat) viewerLapsed(now time.Time) {
 	if c.status.Live() && c.ctl.Watched() == 0 {
 		c.note("The viewer's address was not used and has lapsed; /share gives another.")
 	}
+}
+
+// sayStatus says what has changed about the session and a recording.
+func (c *chat) sayStatus(s support.Status) {
+	if words := s.Sentence(); words != "" && words != c.said {
+		c.said = words
+		c.note("%s", words)
+	}
+	words := s.RecordSentence()
+	if words != "" && words != c.saidRecord {
+		c.note("%s", words)
+	}
+	c.saidRecord = words
 }

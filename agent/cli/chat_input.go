@@ -22,6 +22,8 @@ var chatCommands = []struct {
 }{
 	{"share", "", "ask to see the screen; opens the viewer, also again", (*chat).share},
 	{"direct", "TEXT", "send past the server, from computer to computer", (*chat).sendDirect},
+	{"snapshot", "[FILE]", "keep a lossless still of the picture", (*chat).snapshot},
+	{"record", "[FILE]", "ask to record the picture; again: end the recording", (*chat).record},
 	{"stop", "", "end the picture and the direct connection", (*chat).stopSession},
 	{"status", "", "show the state of everything", (*chat).showStatus},
 	{"history", "N", "show the last N messages again", (*chat).showHistory},
@@ -223,10 +225,7 @@ func (c *chat) stopSession(string) {
 
 // sessionChanged follows the session: sentences for the person, the viewer, direct messages that wait for it.
 func (c *chat) sessionChanged(s support.Status) {
-	if words := s.Sentence(); words != "" && words != c.said {
-		c.said = words
-		c.note("%s", words)
-	}
+	c.sayStatus(s)
 	switch s.State {
 	case "connected":
 		c.flushDirect()
@@ -370,6 +369,9 @@ func (c *chat) draw() {
 	switch {
 	case c.status.State == "connected" && c.status.View == "on":
 		parts = append(parts, "sees "+c.status.Shows())
+		if c.status.Record == "on" {
+			parts = append(parts, "REC")
+		}
 	case c.status.Live():
 		parts = append(parts, c.status.State)
 	}

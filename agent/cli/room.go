@@ -28,6 +28,7 @@ type room struct {
 	state  protocol.ConversationState
 	follow *follow.Follower
 	ctl    *support.Controller // nil: no sessions here
+	rec    *recorded           // nil: nothing is recorded
 	status support.Status
 	online bool
 	lost   time.Time // since when the connection is gone
@@ -175,6 +176,9 @@ func (r *room) close() {
 		r.stopCtl()
 		<-r.ctlDone
 		r.stopCtl = nil
+		if r.rec != nil {
+			r.rec.wait()
+		}
 	}
 	r.link.close()
 }

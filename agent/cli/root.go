@@ -81,10 +81,12 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("talk", newChatCmd(a), newShareCmd(a), newClaimCmd(a), newSendCmd(a), newReleaseCmd(a), newCloseCmd(a))
+	add("talk", newChatCmd(a), newShareCmd(a), newSnapshotCmd(a), newRecordCmd(a), newClaimCmd(a), newSendCmd(a), newReleaseCmd(a), newCloseCmd(a))
 	add("look", newQueueCmd(a), newTailCmd(a), newHistoryCmd(a), newAgentsCmd(a))
-	add("self", newLoginCmd(a), newLogoutCmd(a), newWhoamiCmd(a), newStatusCmd(a), newSimulateCmd(a))
-	root.AddCommand(newVersionCmd(a), newExitCodesTopic())
+	add("self", newLoginCmd(a), newLogoutCmd(a), newWhoamiCmd(a), newStatusCmd(a), newSimulateCmd(a), newVersionCmd(a))
+	root.AddCommand(newExitCodesTopic())
+	root.SetHelpCommandGroupID("self")
+	root.SetCompletionCommandGroupID("self")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v5"
@@ -63,9 +64,15 @@ type Controller struct {
 	keys   [protocol.MaxStreams]keyWish
 	flows  [protocol.MaxStreams]flow
 	stills [protocol.MaxStreams]still
-	offDue bool    // screen.stopped came; the consent's state that tells the same follows
-	bits   float64 // of all streams, over the last second
-	fps    float64 // of the fastest
+
+	recording recording
+	noViewer  bool    // something else than a viewer page needs the picture
+	offDue    bool    // screen.stopped came; the consent's state that tells the same follows
+	bits      float64 // of all streams, over the last second
+	fps       float64 // of the fastest
+
+	sink  atomic.Pointer[sink] // frames go there too; nil: nothing is recorded
+	armed atomic.Pointer[sink] // what becomes it with the customer's yes
 
 	mu     sync.Mutex
 	viewer *viewer.Server // nil until OpenViewer
@@ -110,6 +117,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		c.mu.Lock()
 		c.closed = true
 		c.mu.Unlock()
+		c.endRecord("lost", RecordRefused("ended"))
 		if c.peer != nil {
 			c.peer.Close("agent_ended")
 		}

@@ -99,6 +99,9 @@ func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs i
 		})
 		return
 	}
+	if s := c.sink.Load(); s != nil {
+		s.Frame(f, *g[f.Stream].config)
+	}
 	first := c.flows[f.Stream].add(f, receivedMs)
 	if v := c.theViewer(); v != nil {
 		v.Push(f)
@@ -201,10 +204,14 @@ func (c *Controller) theViewer() *viewer.Server {
 
 // sendCodecs tells the customer's end what can be shown; its encoder waits for that.
 func (c *Controller) sendCodecs() {
-	if c.peer == nil || c.codecs == nil {
+	list := c.codecs
+	if list == nil && c.noViewer {
+		list = codecs
+	}
+	if c.peer == nil || list == nil {
 		return
 	}
-	if err := c.peer.SendControl(protocol.ScreenCodecs{Decodable: c.codecs}); err != nil {
+	if err := c.peer.SendControl(protocol.ScreenCodecs{Decodable: list}); err != nil {
 		c.cfg.Log.Debug("codecs not sent", "err", fmt.Sprint(err)) // sent again when it is connected
 	}
 }
@@ -244,6 +251,11 @@ func (c *Controller) onTick(now time.Time) {
 		c.bits, c.fps = c.bits+bits, max(c.fps, fps)
 	}
 	c.expireStills(now)
+	if r := c.recording; r.to != nil && !r.on && now.Sub(r.since) > answerPatience {
+		c.sayNoRecord()
+		c.endRecord("timeout", RecordRefused("timeout"))
+		c.tell()
+	}
 	c.tellViewer()
 }
 
@@ -255,6 +267,9 @@ func (c *Controller) onConfig(m protocol.ScreenConfig) {
 	c.flows[m.Stream].config = &m
 	c.status.View, c.status.Cause, c.status.Surface = "on", "", m.Surface // the server's word for it may be late
 	c.status.Level = c.level()
+	if s := &c.stills[m.Stream]; s.id == "" && len(s.waits) > 0 {
+		c.sendStill(uint8(m.Stream)) // it was wanted before there was a picture
+	}
 }
 
 // onRemoved takes one of several streams away.

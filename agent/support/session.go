@@ -15,7 +15,11 @@ func (c *Controller) handle(msg any) {
 	case protocol.SessionState:
 		c.onSession(m)
 	case protocol.ConsentState:
-		if m.Session == c.status.Session && c.status.Live() {
+		switch {
+		case m.Session != c.status.Session || !c.status.Live():
+		case m.Grant == "record":
+			c.onRecordConsent(m)
+		default:
 			c.onConsent(m)
 		}
 	case protocol.SessionAnswer:
@@ -75,6 +79,7 @@ func (c *Controller) begin(m protocol.SessionState) {
 
 // clearPicture takes the last picture away from the viewer.
 func (c *Controller) clearPicture() {
+	c.endRecord("ended", RecordRefused("ended"))
 	for i := range c.flows {
 		c.noStill(uint8(i), "off")
 		c.flows[i].reset()
@@ -133,6 +138,7 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 		Signaler: signaler{c.cfg.Signaling, id}, Log: c.cfg.Log, Net: c.cfg.Net,
 		OnState: func(s peer.State, reason string) { post(func(c *Controller) { c.onPeer(s, reason) }) },
 		OnControl: func(msg any) {
+			c.heardRecord(msg)
 			early := gate.control(msg)
 			post(func(c *Controller) { c.onControl(msg) })
 			for _, f := range early {
@@ -217,6 +223,8 @@ func (c *Controller) onControl(msg any) {
 		c.onLevel(m)
 	case protocol.ScreenRefused:
 		c.onRefused(m)
+	case protocol.RecordState:
+		c.onRecord(m)
 	case protocol.ScreenStopped:
 		c.status.View, c.status.Cause, c.status.Frames = "off", m.Cause, false
 		c.offDue = true
@@ -258,6 +266,8 @@ func (c *Controller) ended(reason string) {
 		c.peer.Close(reason)
 		c.peer = nil
 	}
+	c.endRecord("lost", RecordRefused("ended"))
+	c.noViewer = false
 	c.clearPicture()
 	c.status.State, c.status.Reason, c.status.View = "ended", reason, "off"
 	c.status.Frames = false

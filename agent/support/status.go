@@ -24,6 +24,9 @@ type Status struct {
 	Frames  bool   // a picture came since it was turned on
 	Level   string // "" (video), stills or none: what the path or the customer's machine allows of it
 
+	Record      string // asked, on, or "" while nothing is recorded
+	RecordCause string // why it ended: of protocol.ConsentState, agent (from here), or lost
+
 	RTT    time.Duration // of the peer path; 0 = not measured
 	Offset time.Duration // this clock minus the customer's
 }
@@ -92,6 +95,27 @@ var causes = map[string]string{
 	"not_possible":  "The customer's device or browser can't share its screen.",
 	"failed":        "The customer's browser could not make a picture.",
 	"ended":         "The session ended.",
+}
+
+// RecordSentence says how a recording stands or ended, or "" where there was none.
+func (s Status) RecordSentence() string {
+	switch s.Record {
+	case "asked":
+		return "Asked to record. Waiting for the customer's answer…"
+	case "on":
+		return "Recording. The customer sees that, and can stop it."
+	}
+	switch s.RecordCause {
+	case "stopped":
+		return "The customer stopped the recording."
+	case "ended":
+		return "The recording has ended with the picture."
+	case "lost":
+		return "The recording has ended with the session."
+	case "agent":
+		return "The recording was ended on this side."
+	}
+	return ""
 }
 
 // Sentence says a status in a few words for the agent, or "" where there is nothing to say.

@@ -51,12 +51,19 @@ func (c *Controller) AskStill(stream uint8, auto bool, done func(*protocol.Frame
 }
 
 func (c *Controller) askStill(stream uint8, w waiter) {
-	if stream >= protocol.MaxStreams || c.peer == nil || c.flows[stream].config == nil {
+	if stream >= protocol.MaxStreams || c.peer == nil || c.flows[stream].config == nil && (c.status.View != "on" || stream > 0) {
 		w.done(nil, StillRefused("off"))
 		return
 	}
 	s := &c.stills[stream]
 	s.waits = append(s.waits, w)
+	if c.flows[stream].config == nil { // nothing is encoded before somebody needs it
+		if s.since = time.Now(); c.codecs == nil {
+			c.noViewer = true
+			c.sendCodecs()
+		}
+		return
+	}
 	if s.id == "" {
 		c.sendStill(stream)
 	}
@@ -128,7 +135,7 @@ func (c *Controller) noStill(stream uint8, why string) {
 // expireStills gives up those that take too long.
 func (c *Controller) expireStills(now time.Time) {
 	for i := range c.stills {
-		if s := &c.stills[i]; s.id != "" && now.Sub(s.since) > stillPatience {
+		if s := &c.stills[i]; len(s.waits) > 0 && now.Sub(s.since) > stillPatience {
 			c.noStill(uint8(i), "path")
 		}
 	}
