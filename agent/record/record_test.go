@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/lookalong/lookalong/agent/record/recordtest"
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -58,15 +59,15 @@ func (r *recording) end(captured uint32) Result {
 }
 
 // feed gives frames with these capture times, counted from number.
-func (r *recording) feed(s source, number uint32, capture []uint32) {
-	c := codecOf(s.name)
-	for i, data := range s.frames {
+func (r *recording) feed(s recordtest.Source, number uint32, capture []uint32) {
+	c := codecOf(s.Codec)
+	for i, data := range s.Frames {
 		kind := protocol.FrameDelta
 		if _, key := c.header(data); key {
 			kind = protocol.FrameKey
 		}
 		r.Frame(&protocol.Frame{Kind: kind, Frame: number + uint32(i), CaptureMs: capture[i], Data: data},
-			protocol.ScreenConfig{Codec: s.name, Width: 320, Height: 180})
+			protocol.ScreenConfig{Codec: s.Codec, Width: 320, Height: 180})
 	}
 }
 
@@ -93,11 +94,11 @@ func since(capture []uint32) (out []int64) {
 
 // TestCodecs: each codec's file has the frames that came, bit for bit, at their times, and the duration up to the end.
 func TestCodecs(t *testing.T) {
-	for _, e := range encoders {
-		t.Run(e.codec, func(t *testing.T) {
+	for _, name := range recordtest.Codecs() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := encode(t, e.codec, "320x180", 40, 16)
-			c := codecOf(e.codec)
+			s := recordtest.Encode(t, name, 320, 180, 40, 16, nil)
+			c := codecOf(name)
 			r := begin(t, "share"+c.ext())
 			capture := clock(1<<32-1000, 40) // the clock of 32 bits wraps on the way
 			r.feed(s, 7, capture)
@@ -109,13 +110,13 @@ func TestCodecs(t *testing.T) {
 			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 || filepath.Ext(path) != c.ext() {
 				t.Errorf("%v, %v", info.Mode(), err)
 			}
-			p := probe(t, path)
+			p := recordtest.Probe(t, path)
 			want := since(capture)
-			if got := p.times(); !slices.Equal(got, want) {
+			if got := p.Times(); !slices.Equal(got, want) {
 				t.Errorf("times %v, want %v", got, want)
 			}
-			if p.frames() != 40 || p.durationMs() != want[39]+250 || p.Streams[0].Width != 320 || p.Streams[0].Height != 180 {
-				t.Errorf("%d frames, %d ms, %+v; want 40 and %d", p.frames(), p.durationMs(), p.Streams, want[39]+250)
+			if p.Decoded() != 40 || p.DurationMs() != want[39]+250 || p.Streams[0].Width != 320 || p.Streams[0].Height != 180 {
+				t.Errorf("%d frames, %d ms, %+v; want 40 and %d", p.Decoded(), p.DurationMs(), p.Streams, want[39]+250)
 			}
 			keys := 0
 			for _, one := range p.Packets {
@@ -126,13 +127,13 @@ func TestCodecs(t *testing.T) {
 			if keys != 3 {
 				t.Errorf("%d key frames, want 3", keys)
 			}
-			if got, want := pixels(t, path), pixels(t, s.path); !slices.Equal(got, want) {
+			if got, want := recordtest.Pixels(t, path), recordtest.Pixels(t, s.Path); !slices.Equal(got, want) {
 				t.Errorf("the pictures differ: %d, %d", len(got), len(want))
 			}
 			// Seeks without reading everything: the nearest key frame's time.
-			out := run(t, "ffprobe", "-v", "error", "-read_intervals", "5%+#1", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", path)
+			out := recordtest.Run(t, "ffprobe", "-v", "error", "-read_intervals", "5%+#1", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", path)
 			first, _, _ := strings.Cut(string(out), ",")
-			if at := inMs(first); at <= 0 || at > 5000 {
+			if at := recordtest.InMs(first); at <= 0 || at > 5000 {
 				t.Errorf("a jump to 5 s lands at %q", out)
 			}
 		})
@@ -144,7 +145,7 @@ func TestCrash(t *testing.T) {
 	for _, name := range []string{"vp8", "av01.0.08M.08", "avc1.42E034"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := encode(t, name, "320x180", 20, 8)
+			s := recordtest.Encode(t, name, 320, 180, 20, 8, nil)
 			c := codecOf(name)
 			path := filepath.Join(t.TempDir(), "crashed"+c.ext())
 			out, err := Create(path, false)
@@ -152,13 +153,13 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer out.Close()
-			head, _ := c.header(s.frames[0])
+			head, _ := c.header(s.Frames[0])
 			mux, err := newMuxer(out, c, head, 320, 180, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			var ends []int64
-			for i, data := range s.frames {
+			for i, data := range s.Frames {
 				_, key := c.header(data)
 				if err := mux.write(int64(i)*66, key, c.sample(data)); err != nil {
 					t.Fatal(err)
@@ -170,7 +171,7 @@ func TestCrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := pixels(t, path)
+			want := recordtest.Pixels(t, path)
 			if len(want) != 20 {
 				t.Fatalf("%d frames in a file that was not finished, want 20", len(want))
 			}
@@ -187,7 +188,7 @@ func TestCrash(t *testing.T) {
 					if err := os.WriteFile(at, all[:cut], 0o600); err != nil {
 						t.Fatal(err)
 					}
-					got := pixels(t, at)
+					got := recordtest.Pixels(t, at)
 					if len(got) < whole || !slices.Equal(got[:whole], want[:whole]) {
 						t.Errorf("cut at %d of %d: %d frames, want %d", cut, len(all), len(got), whole)
 					}
@@ -202,7 +203,7 @@ func TestNothingAfterTheNo(t *testing.T) {
 	for _, name := range []string{"vp8", "avc1.42E034"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := encode(t, name, "320x180", 20, 30)
+			s := recordtest.Encode(t, name, 320, 180, 20, 30, nil)
 			capture := make([]uint32, 20)
 			for i := range capture {
 				capture[i] = 5000 + uint32(i)*100
@@ -213,11 +214,11 @@ func TestNothingAfterTheNo(t *testing.T) {
 			if len(res.Files) != 1 || res.Files[0].Frames != 13 || res.Files[0].Duration != 1250*time.Millisecond {
 				t.Fatalf("%+v", res)
 			}
-			if p := probe(t, res.Files[0].Name); p.frames() != 13 || p.durationMs() != 1250 {
-				t.Errorf("%d frames, %d ms", p.frames(), p.durationMs())
+			if p := recordtest.Probe(t, res.Files[0].Name); p.Decoded() != 13 || p.DurationMs() != 1250 {
+				t.Errorf("%d frames, %d ms", p.Decoded(), p.DurationMs())
 			}
 			// Nothing is taken after the end.
-			r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Frame: 20, CaptureMs: 9000, Data: s.frames[0]}, protocol.ScreenConfig{Codec: name})
+			r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Frame: 20, CaptureMs: 9000, Data: s.Frames[0]}, protocol.ScreenConfig{Codec: name})
 			if len(r.queue) > 0 {
 				t.Error("a frame was taken after the end")
 			}
@@ -236,12 +237,12 @@ func TestNothingAfterTheNo(t *testing.T) {
 
 // TestAskedForNothing: a recording without a key frame leaves no file; deltas ask for one.
 func TestAskedForNothing(t *testing.T) {
-	s := encode(t, "vp8", "320x180", 3, 30)
+	s := recordtest.Encode(t, "vp8", 320, 180, 3, 30, nil)
 	r := begin(t, "share.webm")
 	cfg := protocol.ScreenConfig{Codec: "vp8", Width: 320, Height: 180}
-	r.Frame(&protocol.Frame{Kind: protocol.FrameDelta, Frame: 1, Data: s.frames[1]}, cfg)
+	r.Frame(&protocol.Frame{Kind: protocol.FrameDelta, Frame: 1, Data: s.Frames[1]}, cfg)
 	r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Frame: 2, Data: []byte("no picture")}, cfg)
-	r.Frame(&protocol.Frame{Kind: protocol.FrameStill, Frame: 2, Data: s.frames[0]}, cfg)
+	r.Frame(&protocol.Frame{Kind: protocol.FrameStill, Frame: 2, Data: s.Frames[0]}, cfg)
 	r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Frame: 3, Data: []byte("image")}, protocol.ScreenConfig{Codec: "image/jpeg"})
 	r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Frame: 4, Data: []byte("image")}, protocol.ScreenConfig{Codec: "image/jpeg"})
 	res := r.end(1)
@@ -255,11 +256,11 @@ func TestAskedForNothing(t *testing.T) {
 
 // TestGap: after a frame that is missing nothing is written before the next key frame.
 func TestGap(t *testing.T) {
-	s := encode(t, "vp8", "320x180", 20, 10)
+	s := recordtest.Encode(t, "vp8", 320, 180, 20, 10, nil)
 	r := begin(t, "share.webm")
 	capture := clock(0, 20)
-	missing := source{s.name, s.path, append(slices.Clone(s.frames[:5]), s.frames[6:]...)}
-	for i, data := range missing.frames {
+	missing := recordtest.Source{Codec: s.Codec, Path: s.Path, Frames: append(slices.Clone(s.Frames[:5]), s.Frames[6:]...)}
+	for i, data := range missing.Frames {
 		n := i
 		if i >= 5 {
 			n = i + 1
@@ -274,8 +275,8 @@ func TestGap(t *testing.T) {
 	if res.Files[0].Frames != 15 || r.keys == 0 {
 		t.Fatalf("%+v, %d key frames asked for", res, r.keys)
 	}
-	want := append(slices.Clone(pixels(t, s.path)[:5]), pixels(t, s.path)[10:]...)
-	if got := pixels(t, res.Files[0].Name); !slices.Equal(got, want) {
+	want := append(slices.Clone(recordtest.Pixels(t, s.Path)[:5]), recordtest.Pixels(t, s.Path)[10:]...)
+	if got := recordtest.Pixels(t, res.Files[0].Name); !slices.Equal(got, want) {
 		t.Errorf("%d pictures, want %d, or they differ", len(got), len(want))
 	}
 }
@@ -283,9 +284,9 @@ func TestGap(t *testing.T) {
 // TestChanges: another size goes on in the same WebM and in another MP4, another codec in another file, another screen
 // in a file of its own.
 func TestChanges(t *testing.T) {
-	small, large := map[string]source{}, map[string]source{}
+	small, large := map[string]recordtest.Source{}, map[string]recordtest.Source{}
 	for _, name := range []string{"vp8", "avc1.42E034"} {
-		small[name], large[name] = encode(t, name, "320x180", 5, 30), encode(t, name, "640x360", 5, 30)
+		small[name], large[name] = recordtest.Encode(t, name, 320, 180, 5, 30, nil), recordtest.Encode(t, name, 640, 360, 5, 30, nil)
 	}
 	r := begin(t, "share.webm")
 	capture := clock(0, 20)
@@ -293,7 +294,7 @@ func TestChanges(t *testing.T) {
 	r.feed(large["vp8"], 5, capture[5:])
 	r.feed(small["avc1.42E034"], 10, capture[10:])
 	r.feed(large["avc1.42E034"], 15, capture[15:])
-	r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Stream: 2, Data: small["vp8"].frames[0], CaptureMs: 77}, protocol.ScreenConfig{Stream: 2, Codec: "vp8", Width: 320, Height: 180})
+	r.Frame(&protocol.Frame{Kind: protocol.FrameKey, Stream: 2, Data: small["vp8"].Frames[0], CaptureMs: 77}, protocol.ScreenConfig{Stream: 2, Codec: "vp8", Width: 320, Height: 180})
 	res := r.end(capture[19] + 66)
 	var got []string
 	for _, f := range res.Files {
@@ -302,12 +303,12 @@ func TestChanges(t *testing.T) {
 	if want := []string{"share.webm 10 0", "share-2.mp4 5 0", "share-3.mp4 5 0", "share-4.webm 1 2"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
-	want := pixels(t, small["vp8"].path)
-	if p := pixels(t, res.Files[0].Name); len(p) != 10 || !slices.Equal(p[:5], want) {
+	want := recordtest.Pixels(t, small["vp8"].Path)
+	if p := recordtest.Pixels(t, res.Files[0].Name); len(p) != 10 || !slices.Equal(p[:5], want) {
 		t.Errorf("%d pictures of two sizes", len(p))
 	}
-	if p := probe(t, res.Files[0].Name); p.durationMs() != int64(capture[10]) {
-		t.Errorf("the first file lasts %d ms, want %d", p.durationMs(), capture[10])
+	if p := recordtest.Probe(t, res.Files[0].Name); p.DurationMs() != int64(capture[10]) {
+		t.Errorf("the first file lasts %d ms, want %d", p.DurationMs(), capture[10])
 	}
 	if len(r.notes) != 4 || !strings.HasSuffix(r.notes[1], "share-2.mp4: screen 1, H.264, 320 × 180.") {
 		t.Errorf("said %q", r.notes)
@@ -316,7 +317,7 @@ func TestChanges(t *testing.T) {
 
 // TestNames: nothing is overwritten, but with force; an ending that does not fit is replaced.
 func TestNames(t *testing.T) {
-	s := encode(t, "avc1.42E034", "320x180", 2, 30)
+	s := recordtest.Encode(t, "avc1.42E034", 320, 180, 2, 30, nil)
 	r := begin(t, "share.webm")
 	for _, name := range []string{"share.mp4", "share-2.mp4"} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte("old"), 0o600); err != nil {
@@ -333,7 +334,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := New(Config{Name: taken, Note: func(string) {}, AskKey: func(uint8) {}})
-	again.Frame(&protocol.Frame{Kind: protocol.FrameKey, Data: s.frames[0]}, protocol.ScreenConfig{Codec: s.name, Width: 320, Height: 180})
+	again.Frame(&protocol.Frame{Kind: protocol.FrameKey, Data: s.Frames[0]}, protocol.ScreenConfig{Codec: s.Codec, Width: 320, Height: 180})
 	if _, err := again.Run(t.Context()); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a file that is there: %v", err)
 	}
@@ -341,7 +342,7 @@ func TestNames(t *testing.T) {
 		t.Error("it was overwritten")
 	}
 	again = New(Config{Name: taken, Force: true, Note: func(string) {}, AskKey: func(uint8) {}})
-	again.Frame(&protocol.Frame{Kind: protocol.FrameKey, Data: s.frames[0]}, protocol.ScreenConfig{Codec: s.name, Width: 320, Height: 180})
+	again.Frame(&protocol.Frame{Kind: protocol.FrameKey, Data: s.Frames[0]}, protocol.ScreenConfig{Codec: s.Codec, Width: 320, Height: 180})
 	again.Stop(nil)
 	if res, err := again.Run(t.Context()); err != nil || res.Files[0].Name != taken {
 		t.Errorf("with force: %+v, %v", res, err)
@@ -368,12 +369,12 @@ func TestQueue(t *testing.T) {
 
 // TestKeysForJumps: a long chain asks for a key frame once in keyEvery frames.
 func TestKeysForJumps(t *testing.T) {
-	s := encode(t, "vp8", "64x64", 2, 30)
+	s := recordtest.Encode(t, "vp8", 64, 64, 2, 30, nil)
 	r := begin(t, "share.webm")
 	for i := range 2*keyEvery + 2 {
-		kind, data := protocol.FrameDelta, s.frames[1]
+		kind, data := protocol.FrameDelta, s.Frames[1]
 		if i == 0 {
-			kind, data = protocol.FrameKey, s.frames[0]
+			kind, data = protocol.FrameKey, s.Frames[0]
 		}
 		r.Frame(&protocol.Frame{Kind: kind, Frame: uint32(i), CaptureMs: uint32(i), Data: data}, protocol.ScreenConfig{Codec: "vp8", Width: 64, Height: 64})
 	}
@@ -384,7 +385,7 @@ func TestKeysForJumps(t *testing.T) {
 
 // TestDiskFails: an error of the disk ends the recording, and is told.
 func TestDiskFails(t *testing.T) {
-	s := encode(t, "vp8", "64x64", 2, 30)
+	s := recordtest.Encode(t, "vp8", 64, 64, 2, 30, nil)
 	r := begin(t, filepath.Join("missing", "share.webm"))
 	r.feed(s, 0, clock(0, 2))
 	<-r.done

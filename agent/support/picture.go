@@ -54,6 +54,13 @@ func (f *flow) add(frame *protocol.Frame, receivedMs int64) (first bool) {
 	return first
 }
 
+// begun reports whether a frame has come.
+func (f *flow) begun() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first
+}
+
 // painted returns the arrival of a frame, once.
 func (f *flow) painted(frame uint32) (receivedMs int64, ok bool) {
 	f.mu.Lock()
@@ -107,7 +114,12 @@ func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs i
 		v.Push(f)
 	}
 	if first {
-		c.post(func(c *Controller) { c.status.Frames = c.status.View == "on" || c.flows[f.Stream].config != nil })
+		c.post(func(c *Controller) {
+			c.status.Frames = c.status.View == "on" || c.flows[f.Stream].config != nil
+			if s := &c.stills[f.Stream]; c.peer == p && s.id == "" && len(s.waits) > 0 {
+				c.sendStill(f.Stream) // it was wanted before there was a picture
+			}
+		})
 	}
 }
 
@@ -267,9 +279,6 @@ func (c *Controller) onConfig(m protocol.ScreenConfig) {
 	c.flows[m.Stream].config = &m
 	c.status.View, c.status.Cause, c.status.Surface = "on", "", m.Surface // the server's word for it may be late
 	c.status.Level = c.level()
-	if s := &c.stills[m.Stream]; s.id == "" && len(s.waits) > 0 {
-		c.sendStill(uint8(m.Stream)) // it was wanted before there was a picture
-	}
 }
 
 // onRemoved takes one of several streams away.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lookalong/lookalong/agent/support/supporttest"
+	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 	"github.com/lookalong/lookalong/signaling/servertest"
 )
@@ -54,6 +55,7 @@ func recordable(t *testing.T) (*supporttest.Customer, *agent) {
 	a.ctl.Share(func(error) {})
 	c.Accept(t)
 	a.wait(t, "connected", state("connected"))
+	supporttest.Want(c.Events, "the customer's end connected", func(s peer.State) bool { return s == peer.Connected })
 	_ = c.Client.Notify(protocol.ConsentState{Session: c.Session, Grant: "view", State: "on", Surface: "window"})
 	control(t, c, protocol.ScreenConfig{Codec: "vp8", Width: 64, Height: 48, Surface: "window"})
 	a.wait(t, "the picture", func(s Status) bool { return s.View == "on" })
@@ -223,6 +225,7 @@ func TestStillBeforeThereIsAPicture(t *testing.T) {
 	a.ctl.AskStill(0, false, func(_ *protocol.Frame, err error) { got <- err })
 	supporttest.Want[protocol.ScreenCodecs](c.Events, "codecs", nil)
 	control(t, c, protocol.ScreenConfig{Codec: "vp8", Width: 64, Height: 48, Surface: "window"})
+	frame(t, c, 1)
 	asked := supporttest.Want[protocol.ScreenStill](c.Events, "the wish", nil)
 	control(t, c, protocol.ScreenRefused{ID: asked.ID, Why: "large"})
 	if err := <-got; !errors.Is(err, StillRefused("large")) {

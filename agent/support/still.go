@@ -57,7 +57,7 @@ func (c *Controller) askStill(stream uint8, w waiter) {
 	}
 	s := &c.stills[stream]
 	s.waits = append(s.waits, w)
-	if c.flows[stream].config == nil { // nothing is encoded before somebody needs it
+	if !c.flows[stream].begun() { // nothing is encoded before somebody needs it
 		if s.since = time.Now(); c.codecs == nil {
 			c.noViewer = true
 			c.sendCodecs()
