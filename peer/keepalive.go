@@ -173,6 +173,7 @@ func (p *Peer) report() {
 	}
 	if p.cfg.OnStats != nil {
 		best := a.best()
-		p.cfg.OnStats(Stats{RTT: best.rtt, ClockOffset: best.offset, Path: path, BytesIn: p.channels.bytes, BytesOut: p.send.bytes.Load()})
+		p.cfg.OnStats(Stats{RTT: best.rtt, ClockOffset: best.offset, Path: path, BytesIn: p.channels.bytes, BytesOut: p.send.bytes.Load(),
+			Lane: p.lanes.running, LaneReceived: p.lanes.packets.received, LaneLost: p.lanes.packets.lost})
 	}
 }

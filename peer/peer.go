@@ -84,6 +84,9 @@ type Stats struct {
 	Path        string        // "direct", "relay", or "" while there is none
 	BytesIn     uint64        // payload received on all channels
 	BytesOut    uint64        // payload sent on all channels
+
+	Lane                   bool   // the picture has a connection of its own
+	LaneReceived, LaneLost uint64 // of its packets, those that came and those passed over
 }
 
 // Config describes a Peer. The callbacks run on the loop goroutine, in order, and must not block; nil is allowed.

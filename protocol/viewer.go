@@ -73,7 +73,7 @@ type ViewerState struct {
 	BitsPerSec   float64 `json:"bitsPerSec,omitempty"`    // of the picture, over the last second
 	FPS          float64 `json:"fps,omitempty"`
 	Loss         float64 `json:"loss,omitempty" v:"min=0,max=1"`  // part of the picture's packets, 0 to 1
-	Lanes        int     `json:"lanes,omitempty" v:"min=0,max=8"` // connections that carry the picture
+	Lanes        int     `json:"lanes,omitempty" v:"min=0,max=8"` // connections of the picture's own; 0: it shares one with the rest
 }
 
 // ViewerPainted reports a painted frame.

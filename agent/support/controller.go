@@ -70,6 +70,7 @@ type Controller struct {
 	offDue    bool    // screen.stopped came; the consent's state that tells the same follows
 	bits      float64 // of all streams, over the last second
 	fps       float64 // of the fastest
+	loss      loss
 
 	sink  atomic.Pointer[sink] // frames go there too; nil: nothing is recorded
 	armed atomic.Pointer[sink] // what becomes it with the customer's yes

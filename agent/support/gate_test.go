@@ -8,9 +8,11 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"math"
 	"strings"
 	"testing"
 
+	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -135,5 +137,23 @@ func TestStoppedBehindABrokenPath(t *testing.T) {
 	}
 	if got := (Status{Surface: "\x1b]0;x\a"}).Shows(); got != "something" {
 		t.Errorf("a surface of a stranger is printed: %q", got)
+	}
+}
+
+func TestLoss(t *testing.T) {
+	var l loss
+	for _, c := range []struct {
+		s    peer.Stats
+		want float64
+	}{
+		{peer.Stats{LaneReceived: 100, LaneLost: 100}, 0}, // no lane
+		{peer.Stats{Lane: true, LaneReceived: 190, LaneLost: 110}, 0.05},
+		{peer.Stats{Lane: true, LaneReceived: 190, LaneLost: 110}, 0.05}, // nothing came
+		{peer.Stats{Lane: true, LaneReceived: 290, LaneLost: 110}, 0.025},
+		{peer.Stats{Lane: true, LaneReceived: 5, LaneLost: 0}, 0}, // another lane
+	} {
+		if l.add(c.s); math.Abs(l.part-c.want) > 1e-9 {
+			t.Errorf("after %+v: %v, want %v", c.s, l.part, c.want)
+		}
 	}
 }

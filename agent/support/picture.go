@@ -81,6 +81,24 @@ func (f *flow) rates(now time.Time) (bitsPerSec, fps float64) {
 	return bitsPerSec, fps
 }
 
+// loss is what the picture's own connection loses.
+type loss struct {
+	last peer.Stats
+	part float64 // 0 to 1, of the last seconds
+}
+
+// add takes the peer's numbers of the last second.
+func (l *loss) add(s peer.Stats) {
+	lost, came := float64(s.LaneLost)-float64(l.last.LaneLost), float64(s.LaneReceived)-float64(l.last.LaneReceived)
+	l.last = s
+	switch {
+	case !s.Lane || lost < 0 || came < 0: // another lane counts anew
+		l.part = 0
+	case lost+came > 0:
+		l.part += 0.5 * (lost/(lost+came) - l.part)
+	}
+}
+
 // onFrame runs on the peer's goroutine: nothing in it waits.
 func (c *Controller) onFrame(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
 	if f.Kind != protocol.FrameStill {
@@ -337,10 +355,14 @@ func (c *Controller) tellViewer() {
 		return
 	}
 	state, reason := viewerState(c.status)
+	lanes := 0
+	if c.loss.last.Lane {
+		lanes = 1
+	}
 	id := string(c.cfg.Conversation)
 	v.SetState(protocol.ViewerState{
 		State: state, Reason: reason, Conversation: id[:min(len(id), 6)], Path: c.status.Path,
 		RTTMs: float64(c.status.RTT.Microseconds()) / 1000, ClockOffset: float64(c.status.Offset.Microseconds()) / 1000,
-		BitsPerSec: c.bits, FPS: c.fps,
+		BitsPerSec: c.bits, FPS: c.fps, Loss: c.loss.part, Lanes: lanes,
 	})
 }

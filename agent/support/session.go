@@ -153,7 +153,10 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 		},
 		OnFrame: func(f *protocol.Frame, receivedMs int64) { c.onFrame(p, gate, f, receivedMs) },
 		OnStats: func(s peer.Stats) {
-			post(func(c *Controller) { c.status.RTT, c.status.Offset = s.RTT, s.ClockOffset })
+			post(func(c *Controller) {
+				c.status.RTT, c.status.Offset = s.RTT, s.ClockOffset
+				c.loss.add(s)
+			})
 		},
 		OnPath: func(path string) {
 			post(func(c *Controller) { c.status.Path = path; c.report() })
@@ -164,7 +167,7 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 		c.end("failed")
 		return
 	}
-	c.peer, c.status.State = p, "connecting"
+	c.peer, c.status.State, c.loss = p, "connecting", loss{}
 	for i := range c.flows {
 		c.flows[i].reset()
 	}

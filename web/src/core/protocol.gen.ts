@@ -1187,7 +1187,7 @@ export interface ViewerState {
   readonly fps?: number;
   /** part of the picture's packets, 0 to 1 */
   readonly loss?: number;
-  /** connections that carry the picture */
+  /** connections of the picture's own; 0: it shares one with the rest */
   readonly lanes?: number;
 }
 export const ViewerStateFields: Fields = {

@@ -73,7 +73,7 @@ export function Details({ model, front, zoom, auto, onAuto }: PanelProps) {
     [text.path, state?.path === undefined ? NOTHING : state.path === 'direct' ? text.direct : text.relay],
     [text.rtt, ms(live ? state?.rttMs : null)],
     [text.loss, live ? `${round((state?.loss ?? 0) * 100)} %` : NOTHING],
-    [text.lanes, live ? String(state?.lanes ?? 1) : NOTHING],
+    [text.lanes, !live ? NOTHING : state?.lanes === 1 ? text.yes : text.no],
   ];
   return (
     <aside class="details" aria-label={text.details}>
