@@ -74,7 +74,7 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, files fs.FS, name 
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Permissions-Policy", "display-capture=(self), camera=(), microphone=(), geolocation=()")
+	h.Set("Permissions-Policy", "display-capture=(self), camera=(self), microphone=(), geolocation=()")
 	h.Set("Cache-Control", "no-cache")
 	http.ServeFileFS(w, r, files, name)
 }
