@@ -101,6 +101,7 @@ func (p *Peer) onTick(now time.Time) {
 	if p.ended {
 		return
 	}
+	p.renewServers()
 	switch p.State() {
 	case Connecting:
 		if a.began.IsZero() {

@@ -26,6 +26,7 @@ type negotiation struct {
 
 	sent    []protocol.SessionCandidate // of the present generation, to repeat them with a repeated offer
 	waiting []protocol.SessionCandidate // before the description that they belong to, or late ones of an earlier generation
+	renew   bool                        // pion does not have cfg.ICEServers yet
 	arrived int                         // candidates in the other end's present generation
 }
 
@@ -86,6 +87,16 @@ func (e serversChanged) apply(p *Peer) {
 		return
 	}
 	p.cfg.ICEServers = e.servers
+	p.nego.renew = true
+	p.renewServers()
+}
+
+// renewServers hands new ICE servers to pion, which must not be gathering: it reads the old ones without a lock.
+func (p *Peer) renewServers() {
+	if !p.nego.renew || p.ended || p.pc.ICEGatheringState() == webrtc.ICEGatheringStateGathering {
+		return // with a later tick
+	}
+	p.nego.renew = false
 	if err := p.pc.SetConfiguration(p.configuration()); err != nil {
 		p.log.Warn("new ICE servers refused", "err", err)
 		return
