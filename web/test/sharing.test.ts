@@ -181,3 +181,33 @@ test('another source stops the one before, also while there is no encoder', asyn
   sharing.stop();
   assert.equal(tracks[1]?.stopped, true);
 });
+
+test('a recording is allowed by the customer alone: not by the server, not by the agent', async () => {
+  const track = { stop: () => undefined, getSettings: () => ({}) };
+  sharing.click('screen');
+  await answer(state({ by: 'customer', picture: true }));
+  picked?.({ getVideoTracks: () => [track], getTracks: () => [track] });
+  await settled();
+  sharing.receive(state({ state: 'connecting', by: 'customer', bound: true, picture: true }));
+  assert.equal(client.model.consent.state, 'on');
+
+  sharing.receive({ type: 'consent.ask', session: 's1', grant: 'record' });
+  assert.equal(client.model.prompt?.kind, 'record');
+  sharing.answer(true); // too early: the button is not armed
+  sharing.receive({ type: 'consent.state', session: 's1', grant: 'record', state: 'on', cause: 'allowed' });
+  sharing.picture.receive({ type: 'record.state', on: true, atMs: 1 });
+  assert.equal(client.model.consent.record, 'asked');
+  assert.equal(client.model.consent.forged, 2);
+
+  client.model = { ...client.model, consent: { ...client.model.consent, recordMs: 1 } }; // shown long ago
+  sharing.answer(true);
+  assert.equal(client.model.consent.record, 'on');
+  assert.equal(client.model.prompt, null);
+  sharing.picture.receive({ type: 'record.state', on: false, atMs: 2 }); // the agent's program is done
+  assert.equal(client.model.consent.record, 'off');
+  const told = sent.flatMap((message) =>
+    message.type === 'consent.state' && message.grant === 'record' ? [message.state] : [],
+  );
+  assert.deepEqual(told, ['asked', 'on', 'off']);
+  sharing.stop();
+});
