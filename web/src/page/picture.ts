@@ -304,8 +304,10 @@ export class Picture {
 
   /** The agent's end records on this message alone; the server is told what was decided. */
   #tellRecord(state: string, cause = ''): void {
-    const on = consent.records(this.#client.model.consent, Date.now()); //guard:T22
-    if (state !== 'asked') this.#peer?.send({ type: 'record.state', on, atMs: Date.now() });
+    const now = this.#client.model.consent;
+    const on = consent.records(now, Date.now()); //guard:T22
+    // With the picture it is over too; screen.stopped says that.
+    if (state !== 'asked' && now.state === 'on') this.#peer?.send({ type: 'record.state', on, atMs: Date.now() });
     const { session, text } = this.#client.model;
     this.#client.socket?.send({
       type: 'consent.state',
