@@ -30,7 +30,8 @@ import (
 const (
 	laneConnect   = 20 * time.Second
 	laneHandshake = 10 * time.Second
-	laneMinCwnd   = 64 << 10 // bytes of reports on their way: their pace is given, not sought
+	laneFlight    = 250 * time.Millisecond // until a lost flight goes out again; doubles (pion's own default is 1 s)
+	laneMinCwnd   = 64 << 10               // bytes of reports on their way: their pace is given, not sought
 )
 
 // laneConn is one lane's connection; run owns everything behind ice.
@@ -112,12 +113,8 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80), // browsers insist, also without media
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),                                                // no authority signs it: its fingerprint is checked below
-		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if len(raw) == 0 || !strings.EqualFold(fingerprintOf(raw[0]), remote.Fingerprint) { //guard:T19
-				return errors.New("peer: lane: another certificate than the other end told")
-			}
-			return nil
-		}),
+		dtls.WithFlightInterval(laneFlight),
+		dtls.WithVerifyPeerCertificate(expect(remote.Fingerprint)),
 		dtls.WithLoggerFactory(quiet),
 	)
 	if err != nil {
@@ -154,6 +151,16 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 			return err
 		}
 		message(b[:n], time.Now())
+	}
+}
+
+// expect refuses every certificate but the one with this fingerprint.
+func expect(fingerprint string) func([][]byte, [][]*x509.Certificate) error {
+	return func(raw [][]byte, _ [][]*x509.Certificate) error {
+		if len(raw) == 0 || !strings.EqualFold(fingerprintOf(raw[0]), fingerprint) { //guard:T19
+			return errors.New("peer: lane: another certificate than the other end told")
+		}
+		return nil
 	}
 }
 

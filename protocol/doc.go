@@ -29,8 +29,17 @@
 //	   |<============ direct  (id 2): direct.message, direct.ack ====>|
 //	   |<-- control: screen.codecs -----------------------------------|
 //	   |--- control: screen.config ---------------------------------->|
-//	   |==== screen (id 3): chunks of encoded frames ================>|
+//	   |--- control: lane.hello ------------------------------------->|
+//	   |<-- control: lane.offer --------------------------------------|
+//	   |--- control: lane.answer ------------------------------------>|
+//	   |<-> control: lane.candidate, lane.closed <------------------->|
+//	   |==== screen (id 3): chunks of encoded frames, stills ========>|
+//	   |==== lane (a connection of its own): fragments of frames ====>|
+//	   |<=== lane: reports of what has arrived =======================|
 //	   |<-- control: screen.feedback, screen.keyframe ----------------|
+//
+// Frames go over screen until a lane is open, and where the other end can't use one. A lane is unordered and never
+// retransmits: its ends repair what is lost by parity ([Fragment]) and by sending it again as new packets ([Report]).
 //
 // Rules. A request carries the client's id and gets exactly one answer with that id: the row's Reply, or
 // "error". Client to server is strict: an unknown type or field, a duplicate key, invalid UTF-8 or trailing

@@ -81,3 +81,15 @@ test('streams with the same frame numbers are told apart', () => {
     [0, 0, 0],
   );
 });
+
+test('over a lane, a viewer that falls behind is waited for, one whose reports are late with the acks is not', () => {
+  let r: rate.Rate = { ...rate.initial, paints: true };
+  for (let i = 0; i < 8; i++) r = rate.sent(r, 0, i, 1000, i * 66);
+  const late = [0, 1, 2, 3].reduce((one, i) => rate.acked(one, 0, i, 0, 600), r);
+  assert.equal(rate.unseen(late, 0, 640), false, 'all acks came at once');
+  const slow = [0, 1, 2, 3].reduce((one, i) => rate.acked(one, 0, i, 0, 30 + i * 66), r);
+  assert.equal(rate.unseen(slow, 0, 300), true);
+  assert.equal(rate.unseen(slow, 1, 300), false, 'another stream');
+  assert.equal(rate.unseen(rate.painted(slow, 0, 1), 0, 300), false);
+  assert.equal(rate.unseen(slow, 0, 30 + 3_000), false, 'it stalls');
+});

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allowsCandidate, checkSdp, filterSdp } from '../src/core/sdp.ts';
+import { allowsCandidate, checkSdp, filterSdp, laneSdp, partsOf } from '../src/core/sdp.ts';
 
 const print = (byte: string) => Array(32).fill(byte).join(':');
 const good = [
@@ -87,4 +87,29 @@ test('candidates inside a description are filtered too', () => {
   const filtered = filterSdp(good + line('10.0.0.1') + line('127.0.0.1') + line('169.254.169.254'), false);
   assert.ok(filtered.includes('10.0.0.1'));
   assert.ok(!filtered.includes('127.0.0.1') && !filtered.includes('169.254'));
+});
+
+const PARTS = {
+  ufrag: 'EsAw',
+  pwd: 'P2uYro0UCOQ4zxjKXaWCBui1',
+  fingerprint: `sha-256 ${Array(32).fill('AB').join(':')}`,
+};
+
+test('a lane’s description is made of its checked parts alone, and read back', () => {
+  const sdp = laneSdp(PARTS) ?? '';
+  assert.deepEqual(partsOf(sdp), PARTS);
+  assert.deepEqual(checkSdp(sdp, ''), { fingerprint: PARTS.fingerprint.slice(8) });
+  for (const bad of [
+    { ufrag: 'abc' },
+    { ufrag: 'a'.repeat(257) },
+    { ufrag: 'EsAw\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host' },
+    { pwd: 'P2uYro0UCOQ4zxjKXaWCB' },
+    { pwd: 'P2uYro0UCOQ4zxjKXaWCBui1\n' },
+    { fingerprint: 'sha-1 AB' },
+    { fingerprint: `${PARTS.fingerprint}:AB` },
+    { fingerprint: `${PARTS.fingerprint}\r\na=fingerprint:${PARTS.fingerprint}` },
+  ]) {
+    assert.equal(laneSdp({ ...PARTS, ...bad }), null, JSON.stringify(bad));
+  }
+  assert.equal(partsOf(sdp.replace(/a=ice-pwd.*\r\n/, '')), null);
 });

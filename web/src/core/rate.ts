@@ -68,12 +68,15 @@ export function skips(rate: Rate, stream: number, bufferedBytes: number, encoder
   return waits > rate.rttMs + UNPAINTED_MS && waits < STALLED_MS;
 }
 
-/** As skips, for a lane: whether the viewer does not keep up with what has arrived. */
+/**
+ * As skips, for a lane: whether the viewer does not keep up with what has arrived. It is measured between acks: they
+ * share an ordered channel with the viewer's reports, and after a loss there both are late.
+ */
 export function unseen(rate: Rate, stream: number, nowMs: number): boolean {
-  const first = rate.unpainted.find((one) => one.stream === stream);
-  if (first === undefined || first.ackedMs === 0) return false;
-  const waits = nowMs - first.ackedMs;
-  return waits > UNPAINTED_MS && waits < STALLED_MS;
+  const mine = rate.unpainted.filter((one) => one.stream === stream && one.ackedMs > 0);
+  const firstMs = mine[0]?.ackedMs ?? nowMs;
+  const lastMs = mine.at(-1)?.ackedMs ?? nowMs;
+  return lastMs - firstMs > UNPAINTED_MS && nowMs - firstMs < STALLED_MS;
 }
 
 export function sent(rate: Rate, stream: number, frame: number, bytes: number, nowMs: number): Rate {
