@@ -15,6 +15,7 @@ import (
 	"github.com/lookalong/lookalong/e2e/browser"
 	"github.com/lookalong/lookalong/e2e/desktop"
 	"github.com/lookalong/lookalong/e2e/impair"
+	"github.com/lookalong/lookalong/e2e/port"
 )
 
 // Flags of the picture's benchmark: go test -bench Picture ./e2e -picture.cells 25ms/1%
@@ -60,7 +61,7 @@ func built(t testing.TB, name, pkg string) *exec.Cmd {
 // onLine runs the agent's CLI on a bad network.
 func (a *agent) onLine(args ...string) (*program, impair.Remote) {
 	a.t.Helper()
-	cmd, addr := built(a.t, "lookalong-on-line", "./impair/agent"), freePort(a.t)
+	cmd, addr := built(a.t, "lookalong-on-line", "./impair/agent"), port.Free(a.t)
 	cmd.Args = append(append(cmd.Args, addr), args...)
 	return startCommand(a.t, []string{"LOOKALONG_HOME=" + a.home}, "lookalong "+strings.Join(args, " "), cmd), impair.Remote("http://" + addr)
 }
@@ -89,7 +90,7 @@ func newBench(t testing.TB) *bench {
 	x.chat, x.line = ana.onLine("chat", "--next", "--no-open")
 	x.chat.wants("I can't find the button")
 
-	cmd, addr := built(t, "rtpref", "./impair/rtpref"), freePort(t)
+	cmd, addr := built(t, "rtpref", "./impair/rtpref"), port.Free(t)
 	cmd.Args = append(cmd.Args, addr)
 	x.rtp, x.rtpURL, x.rtpLine = startCommand(t, nil, "rtpref", cmd), "http://"+addr, impair.Remote("http://"+addr+"/line")
 	x.send = profile.OpenWindow(t, "send", "about:blank", 400, 300)

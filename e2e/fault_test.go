@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lookalong/lookalong/e2e/port"
 	"github.com/lookalong/lookalong/internal/fault"
 	"github.com/lookalong/lookalong/internal/fault/workload"
 	"github.com/lookalong/lookalong/protocol"
@@ -75,7 +76,7 @@ type stage struct {
 // newStage prepares a server; Start starts it.
 func newStage(t *testing.T, program string, space *fault.Space, flags ...string) *stage {
 	t.Helper()
-	s := &stage{t: t, addr: freePort(t), data: t.TempDir() + "/data", space: space, every: 100 * time.Millisecond}
+	s := &stage{t: t, addr: port.Free(t), data: t.TempDir() + "/data", space: space, every: 100 * time.Millisecond}
 	if space != nil {
 		s.data = space.Dir + "/data"
 	}
@@ -301,7 +302,7 @@ func TestFaultTwoServers(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, signalingProgram(), nil)
 	second := &fault.Process{
-		Path: s.Path, Env: s.Env, Args: []string{"serve", "--listen", freePort(t), "--no-relay", "--data", s.data},
+		Path: s.Path, Env: s.Env, Args: []string{"serve", "--listen", port.Free(t), "--no-relay", "--data", s.data},
 		Ready: func(context.Context) error { return errors.New("it should not serve") },
 	}
 	err := second.Start(soon(t))

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/e2e/browser"
+	"github.com/lookalong/lookalong/e2e/port"
 )
 
 // programs is the folder of the built programs, chromium the browser that all tests share.
@@ -192,25 +193,15 @@ type site struct {
 	b    *browser.Browser // the customers'
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // newSite starts a server on free ports with an empty data folder. ADDR in a flag stands for its address, PORT for its port.
 func newSite(t testing.TB, flags ...string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), addr: freePort(t), b: chromium}
-	_, port, _ := net.SplitHostPort(s.addr)
+	s := &site{t: t, dir: t.TempDir(), addr: port.Free(t), b: chromium}
+	_, number, _ := net.SplitHostPort(s.addr)
 	for i, f := range flags {
-		flags[i] = strings.NewReplacer("ADDR", s.addr, "PORT", port).Replace(f)
+		flags[i] = strings.NewReplacer("ADDR", s.addr, "PORT", number).Replace(f)
 	}
-	s.args = append([]string{"serve", "--listen", s.addr, "--turn-listen", freePort(t), "--data", s.dir + "/data", "--log-level", "info"}, flags...)
+	s.args = append([]string{"serve", "--listen", s.addr, "--turn-listen", port.Free(t), "--data", s.dir + "/data", "--log-level", "info"}, flags...)
 	s.up()
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/e2e/browser"
+	"github.com/lookalong/lookalong/e2e/port"
 )
 
 // shared is a customer who talks with Ana, with the pattern's tab ready to be shown.
@@ -186,7 +187,7 @@ func newCutter(t testing.TB, to string) *cutter {
 
 // TestThePathIsCutAndComesBack cuts the only path for 30 s: the same session and the same picture go on, nobody clicks.
 func TestThePathIsCutAndComesBack(t *testing.T) {
-	turn := freePort(t)
+	turn := port.Free(t)
 	k := newCutter(t, turn)
 	x := newShared(t, "--relay-only", "--turn-listen", turn, "--turn-url", "turn:"+k.addr+"?transport=udp")
 	v := x.share()

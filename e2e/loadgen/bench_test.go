@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lookalong/lookalong/e2e/loadgen/cast"
+	"github.com/lookalong/lookalong/e2e/port"
 )
 
 // The references. All run relayref; see there.
@@ -195,7 +196,7 @@ func million(b *testing.B) (string, error) {
 func startOn(b *testing.B, dir string) float64 {
 	b.Helper()
 	quiet()
-	addr := freePort(b)
+	addr := port.Free(b)
 	o := options{addr: addr}
 	key := cast.Customer(0, cast.Ed25519)
 	began := time.Now()
