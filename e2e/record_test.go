@@ -68,11 +68,11 @@ func lasts(t *testing.T, p *browser.Page, wantMs int64) {
 
 // TestRecordingsPlay: Chromium opens every codec's file, knows how long it is, and jumps to the picture of a moment.
 func TestRecordingsPlay(t *testing.T) {
-	for _, codec := range recordtest.Codecs() {
+	codecs := slices.DeleteFunc(recordtest.Codecs(), func(codec string) bool {
+		return strings.HasPrefix(codec, "av01.1") // 4:4:4: drawn in 4:2:0 here, which Chromium takes for damage
+	})
+	for _, codec := range codecs {
 		t.Run(codec, func(t *testing.T) {
-			if strings.HasPrefix(codec, "av01.1") {
-				t.Skip("drawn in 4:2:0 by this test; the journey records what Chromium itself encodes")
-			}
 			source, err := pattern.New(640, 360)
 			if err != nil {
 				t.Fatal(err)
