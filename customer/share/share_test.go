@@ -619,7 +619,7 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"chat", "--fast"}, exitUsage, "unknown flag"},
 		{"no server", []string{"chat"}, exitUsage, "--server"},
 		{"bad server", []string{"chat", "--server", "help.example.com", "--home", home}, exitUsage, "not a server address"},
-		{"bad accept", []string{"chat", "--server", "http://localhost:1", "--accept", "control"}, exitUsage, "view and direct"},
+		{"bad accept", []string{"chat", "--server", "http://localhost:1", "--accept", "control"}, exitUsage, "view, direct and record"},
 		{"bad size", []string{"chat", "--server", "http://localhost:1", "--size", "1x1"}, exitUsage, "64 to 4096"},
 		{"bad fps", []string{"chat", "--server", "http://localhost:1", "--fps", "0"}, exitUsage, "1 to 60"},
 		{"argument", []string{"chat", "hello"}, exitUsage, "not expected"},

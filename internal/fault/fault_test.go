@@ -24,13 +24,19 @@ func TestFaultNoAckWhileTheSyncRuns(t *testing.T) {
 	c := sc.Customer(servertest.NewCustomerKey())
 	conv := c.Conversation().Conversation
 	c.Say(conv, "what the opening has left to write is written before this")
-	sc.disk.Hold()
 	defer sc.disk.Release()
 	id := c.ID()
-	c.Send(protocol.ChatSend{ID: id, Conversation: conv, Text: "held marker"})
-	sc.disk.WaitHeld()
-	if !wrote(sc.disk.Events(), "held marker") {
-		t.Fatal("the sync that is held is not that of the message")
+	for try := 0; ; try++ {
+		sc.disk.Hold()
+		marker := fmt.Sprintf("held marker %d", try)
+		c.Send(protocol.ChatSend{ID: id, Conversation: conv, Text: marker})
+		sc.disk.WaitHeld()
+		if wrote(sc.disk.Events(), marker) {
+			break
+		}
+		sc.disk.Release() // a write of the store's own was held: the search index, once a second the conversations
+		c.WantAck(id)
+		id = c.ID()
 	}
 	ping := c.ID()
 	c.Send(protocol.Ping{ID: ping})
