@@ -55,11 +55,6 @@ export class Flow {
     return numbered;
   }
 
-  /** constant: the path is so narrow that no frame may be much larger than the others. */
-  get mode(): 'variable' | 'constant' {
-    return this.#rate.narrow ? 'constant' : 'variable';
-  }
-
   /** Whether a stream's picture must be skipped before its encoder, whose queue is so long. */
   skips(stream: number, encoderQueue: number, nowMs: number): boolean {
     if (this.#holding) return true;

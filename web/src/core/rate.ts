@@ -6,7 +6,6 @@ export const BUFFERED_MAX = 256 * 1024; // bytes that may wait in the channel
 export const BITRATE_START = 2_500_000;
 export const BITRATE_MIN = 150_000;
 export const BITRATE_MAX = 8_000_000; // security.md 4
-const NARROW = 2_500_000; // bits a second at which a window switch of 45 KB takes 150 ms
 export const BACKLOG_MS = 20; // that may wait on this side when the next frame is encoded
 const QUEUE_SHORT_MS = 40;
 const QUEUE_LONG_MS = 120;
@@ -41,8 +40,6 @@ export interface Rate {
   readonly capacity: number;
   readonly bitrate: number;
   readonly steeredMs: number;
-  /** a large frame would hold the path up: see NARROW */
-  readonly narrow: boolean;
 }
 
 export const initial: Rate = {
@@ -56,7 +53,6 @@ export const initial: Rate = {
   capacity: 0,
   bitrate: BITRATE_START,
   steeredMs: 0,
-  narrow: false,
 };
 
 /** Whether this picture must be skipped: too much is on its way already, or the viewer does not keep up. */
@@ -129,13 +125,7 @@ export function acked(
   );
   const baseAtMs = renew ? nowMs : rate.baseAtMs;
   const next = { ...rate, unacked, unpainted, rttMs, baseMs, baseAtMs, queueMs, capacity, ...lane };
-  return nowMs - rate.steeredMs < STEER_EVERY_MS
-    ? next
-    : { ...next, bitrate: steer(next), narrow: isNarrow(next), steeredMs: nowMs };
-}
-
-function isNarrow({ capacity, narrow }: Rate): boolean {
-  return capacity > 0 && capacity < (narrow ? 1.4 : 1) * NARROW;
+  return nowMs - rate.steeredMs < STEER_EVERY_MS ? next : { ...next, bitrate: steer(next), steeredMs: nowMs };
 }
 
 function steer(rate: Rate): number {
