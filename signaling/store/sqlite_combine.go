@@ -21,6 +21,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/lookalong/lookalong/internal/csqlite"
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -50,7 +51,7 @@ func combineWrites() (string, error) {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	beneath := sqlite3.Xsqlite3_vfs_find(tls, 0)
-	b := (*sqlite3.Tsqlite3_vfs)(cPtr(beneath))
+	b := (*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(beneath))
 	name := "combine-" + libc.GoString(b.FzName)
 	cName, err := libc.CString(name) // kept, as the VFS itself
 	if err != nil {
@@ -68,8 +69,8 @@ func combineWrites() (string, error) {
 	ours := *b
 	ours.FpNext, ours.FpAppData, ours.FzName = 0, beneath, cName
 	ours.FszOsFile = combineAt(b) + int32(unsafe.Sizeof(combining{}))
-	ours.FxOpen = cFunc(combineOpen)
-	*(*sqlite3.Tsqlite3_vfs)(cPtr(vfs)) = ours
+	ours.FxOpen = csqlite.Addr(combineOpen)
+	*(*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(vfs)) = ours
 	if rc := sqlite3.Xsqlite3_vfs_register(tls, vfs, 0); rc != sqlite3.SQLITE_OK {
 		return "", fmt.Errorf("store: SQLite refused the file system %s (code %d)", name, rc)
 	}
@@ -78,15 +79,6 @@ func combineWrites() (string, error) {
 
 // combineAt is where ours begins behind a file of the VFS beneath.
 func combineAt(b *sqlite3.Tsqlite3_vfs) int32 { return (b.FszOsFile + 15) &^ 15 }
-
-// cPtr turns an address in SQLite's memory into a pointer. That memory is not the
-// garbage collector's, so the usual warning does not apply.
-func cPtr(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
-
-// cFunc is the address of a top-level function as the transpiled SQLite stores it; goFunc the way back.
-func cFunc(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
-
-func goFunc[F any](addr uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{addr})) }
 
 type (
 	cOpen     = func(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32
@@ -99,40 +91,40 @@ type (
 )
 
 // table is the address of an open file's methods, which are its first word.
-func table(f uintptr) *uintptr { return (*uintptr)(cPtr(f)) }
+func table(f uintptr) *uintptr { return (*uintptr)(csqlite.Ptr(f)) }
 
 // combined is what we keep of a file that combineOpen made ours, and the methods beneath.
 func combined(f uintptr) (*combining, *sqlite3.Tsqlite3_io_methods) {
-	c := (*combining)(cPtr(*table(f)))
-	return c, (*sqlite3.Tsqlite3_io_methods)(cPtr(c.beneath))
+	c := (*combining)(csqlite.Ptr(*table(f)))
+	return c, (*sqlite3.Tsqlite3_io_methods)(csqlite.Ptr(c.beneath))
 }
 
 // combineOpen opens the file beneath and takes over the main file and its log.
 func combineOpen(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
-	beneath := (*sqlite3.Tsqlite3_vfs)(cPtr(vfs)).FpAppData
-	b := (*sqlite3.Tsqlite3_vfs)(cPtr(beneath))
-	rc := goFunc[cOpen](b.FxOpen)(tls, beneath, name, f, flags, out)
+	beneath := (*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(vfs)).FpAppData
+	b := (*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(beneath))
+	rc := csqlite.Func[cOpen](b.FxOpen)(tls, beneath, name, f, flags, out)
 	if rc != sqlite3.SQLITE_OK || name == 0 || flags&(sqlite3.SQLITE_OPEN_MAIN_DB|sqlite3.SQLITE_OPEN_WAL) == 0 {
 		return rc
 	}
-	m := (*sqlite3.Tsqlite3_io_methods)(cPtr(*table(f)))
+	m := (*sqlite3.Tsqlite3_io_methods)(csqlite.Ptr(*table(f)))
 	ours := combining{methods: *m, beneath: *table(f)}
 	if flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0 {
-		ours.methods.FxShmLock = cFunc(combineShmLock)
+		ours.methods.FxShmLock = csqlite.Addr(combineShmLock)
 	} else {
 		// Where a write may damage its neighbours SQLite pads a commit and tells of pages that it synced only in part.
-		safe := goFunc[cFile](m.FxDeviceCharacteristics)(tls, f)&sqlite3.SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
+		safe := csqlite.Func[cFile](m.FxDeviceCharacteristics)(tls, f)&sqlite3.SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
 		if ours.other = sqlite3.Xsqlite3_database_file_object(tls, name); !safe || ours.other == 0 {
 			return rc
 		}
 		main, _ := combined(ours.other)
 		main.other = f
-		ours.methods.FxClose, ours.methods.FxWrite = cFunc(combineClose), cFunc(combineWrite)
-		ours.methods.FxRead, ours.methods.FxTruncate = cFunc(combineRead), cFunc(combineTruncate)
-		ours.methods.FxSync, ours.methods.FxFileSize = cFunc(combineSync), cFunc(combineFileSize)
+		ours.methods.FxClose, ours.methods.FxWrite = csqlite.Addr(combineClose), csqlite.Addr(combineWrite)
+		ours.methods.FxRead, ours.methods.FxTruncate = csqlite.Addr(combineRead), csqlite.Addr(combineTruncate)
+		ours.methods.FxSync, ours.methods.FxFileSize = csqlite.Addr(combineSync), csqlite.Addr(combineFileSize)
 	}
 	at := f + uintptr(combineAt(b))
-	*(*combining)(cPtr(at)) = ours
+	*(*combining)(csqlite.Ptr(at)) = ours
 	*table(f) = at
 	return rc
 }
@@ -145,7 +137,7 @@ func combineShmLock(tls *libc.TLS, f uintptr, offset, n, flags int32) int32 {
 		log, _ := combined(c.other)
 		log.held = 0
 	}
-	return goFunc[cShmLock](m.FxShmLock)(tls, f, offset, n, flags)
+	return csqlite.Func[cShmLock](m.FxShmLock)(tls, f, offset, n, flags)
 }
 
 // flush writes what is held; it stays held if that fails.
@@ -154,7 +146,7 @@ func (c *combining) flush(tls *libc.TLS, f uintptr) int32 {
 		return sqlite3.SQLITE_OK
 	}
 	_, m := combined(f)
-	rc := goFunc[cBytes](m.FxWrite)(tls, f, c.buf, c.held, c.from)
+	rc := csqlite.Func[cBytes](m.FxWrite)(tls, f, c.buf, c.held, c.from)
 	if rc == sqlite3.SQLITE_OK {
 		c.held = 0
 	}
@@ -173,9 +165,9 @@ func combineWrite(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
 		c.buf = sqlite3.Xsqlite3_malloc(tls, combineMax)
 	}
 	if c.buf == 0 || n > combineMax { // nothing is held
-		return goFunc[cBytes](m.FxWrite)(tls, f, data, n, off)
+		return csqlite.Func[cBytes](m.FxWrite)(tls, f, data, n, off)
 	}
-	copy(unsafe.Slice((*byte)(cPtr(c.buf)), combineMax)[c.held:], unsafe.Slice((*byte)(cPtr(data)), n))
+	copy(unsafe.Slice((*byte)(csqlite.Ptr(c.buf)), combineMax)[c.held:], unsafe.Slice((*byte)(csqlite.Ptr(data)), n))
 	c.held += n
 	return sqlite3.SQLITE_OK
 }
@@ -186,7 +178,7 @@ func combineClose(tls *libc.TLS, f uintptr) int32 {
 	main, _ := combined(c.other)
 	main.other = 0
 	sqlite3.Xsqlite3_free(tls, c.buf)
-	return goFunc[cFile](m.FxClose)(tls, f)
+	return csqlite.Func[cFile](m.FxClose)(tls, f)
 }
 
 func combineRead(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
@@ -194,7 +186,7 @@ func combineRead(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
 	if rc := c.flush(tls, f); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	return goFunc[cBytes](m.FxRead)(tls, f, data, n, off)
+	return csqlite.Func[cBytes](m.FxRead)(tls, f, data, n, off)
 }
 
 func combineTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
@@ -202,7 +194,7 @@ func combineTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
 	if rc := c.flush(tls, f); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	return goFunc[cTruncate](m.FxTruncate)(tls, f, size)
+	return csqlite.Func[cTruncate](m.FxTruncate)(tls, f, size)
 }
 
 func combineSync(tls *libc.TLS, f uintptr, flags int32) int32 {
@@ -210,7 +202,7 @@ func combineSync(tls *libc.TLS, f uintptr, flags int32) int32 {
 	if rc := c.flush(tls, f); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	return goFunc[cFlags](m.FxSync)(tls, f, flags)
+	return csqlite.Func[cFlags](m.FxSync)(tls, f, flags)
 }
 
 func combineFileSize(tls *libc.TLS, f, out uintptr) int32 {
@@ -218,5 +210,5 @@ func combineFileSize(tls *libc.TLS, f, out uintptr) int32 {
 	if rc := c.flush(tls, f); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	return goFunc[cSize](m.FxFileSize)(tls, f, out)
+	return csqlite.Func[cSize](m.FxFileSize)(tls, f, out)
 }

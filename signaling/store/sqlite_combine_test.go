@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/lookalong/lookalong/internal/csqlite"
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -40,7 +41,7 @@ func openHandle(t *testing.T, path string) *handle {
 	}
 	libc.Xfree(h.tls, name)
 	libc.Xfree(h.tls, vfsName)
-	h.db = *(*uintptr)(cPtr(h.out))
+	h.db = *(*uintptr)(csqlite.Ptr(h.out))
 	t.Cleanup(func() {
 		sqlite3.Xsqlite3_free(h.tls, h.out)
 		if rc := sqlite3.Xsqlite3_close(h.tls, h.db); rc != sqlite3.SQLITE_OK {
@@ -76,14 +77,14 @@ func (h *handle) log() (uintptr, *sqlite3.Tsqlite3_io_methods) {
 	if rc := sqlite3.Xsqlite3_file_control(h.tls, h.db, 0, sqlite3.SQLITE_FCNTL_JOURNAL_POINTER, h.out); rc != sqlite3.SQLITE_OK {
 		h.t.Fatal("file control: code", rc)
 	}
-	f := *(*uintptr)(cPtr(h.out))
-	return f, (*sqlite3.Tsqlite3_io_methods)(cPtr(*table(f)))
+	f := *(*uintptr)(csqlite.Ptr(h.out))
+	return f, (*sqlite3.Tsqlite3_io_methods)(csqlite.Ptr(*table(f)))
 }
 
 func (h *handle) write(data []byte, off int64) {
 	f, m := h.log()
-	copy(unsafe.Slice((*byte)(cPtr(h.out)), handleRoom), data)
-	if rc := goFunc[cBytes](m.FxWrite)(h.tls, f, h.out, int32(len(data)), off); rc != sqlite3.SQLITE_OK {
+	copy(unsafe.Slice((*byte)(csqlite.Ptr(h.out)), handleRoom), data)
+	if rc := csqlite.Func[cBytes](m.FxWrite)(h.tls, f, h.out, int32(len(data)), off); rc != sqlite3.SQLITE_OK {
 		h.t.Fatal("write: code", rc)
 	}
 }
@@ -102,7 +103,7 @@ func (h *handle) onDisk() []byte {
 func TestCombinedFile(t *testing.T) {
 	h := openHandle(t, filepath.Join(private(t), "x.db"))
 	f, m := h.log()
-	if rc := goFunc[cTruncate](m.FxTruncate)(h.tls, f, 0); rc != sqlite3.SQLITE_OK {
+	if rc := csqlite.Func[cTruncate](m.FxTruncate)(h.tls, f, 0); rc != sqlite3.SQLITE_OK {
 		t.Fatal(rc)
 	}
 	var plain []byte
@@ -137,18 +138,18 @@ func TestCombinedFile(t *testing.T) {
 			}
 			off := r.IntN(len(plain))
 			n := min(1+r.IntN(handleRoom-1), len(plain)-off)
-			if rc := goFunc[cBytes](m.FxRead)(h.tls, f, h.out, int32(n), int64(off)); rc != sqlite3.SQLITE_OK {
+			if rc := csqlite.Func[cBytes](m.FxRead)(h.tls, f, h.out, int32(n), int64(off)); rc != sqlite3.SQLITE_OK {
 				t.Fatal("read: code", rc)
 			}
-			if !bytes.Equal(unsafe.Slice((*byte)(cPtr(h.out)), n), plain[off:off+n]) {
+			if !bytes.Equal(unsafe.Slice((*byte)(csqlite.Ptr(h.out)), n), plain[off:off+n]) {
 				t.Fatalf("%d bytes at %d are not what was written", n, off)
 			}
 			did["read"]++
 		case 1:
-			if rc := goFunc[cSize](m.FxFileSize)(h.tls, f, h.out); rc != sqlite3.SQLITE_OK {
+			if rc := csqlite.Func[cSize](m.FxFileSize)(h.tls, f, h.out); rc != sqlite3.SQLITE_OK {
 				t.Fatal("size: code", rc)
 			}
-			if size := *(*int64)(cPtr(h.out)); size != int64(len(plain)) {
+			if size := *(*int64)(csqlite.Ptr(h.out)); size != int64(len(plain)) {
 				t.Fatalf("size %d, written %d", size, len(plain))
 			}
 			did["size"]++
@@ -157,13 +158,13 @@ func TestCombinedFile(t *testing.T) {
 				continue
 			}
 			size := r.IntN(len(plain) + 1)
-			if rc := goFunc[cTruncate](m.FxTruncate)(h.tls, f, int64(size)); rc != sqlite3.SQLITE_OK {
+			if rc := csqlite.Func[cTruncate](m.FxTruncate)(h.tls, f, int64(size)); rc != sqlite3.SQLITE_OK {
 				t.Fatal("truncate: code", rc)
 			}
 			plain = plain[:size]
 			did["truncate"]++
 		case 3:
-			if rc := goFunc[cFlags](m.FxSync)(h.tls, f, sqlite3.SQLITE_SYNC_NORMAL); rc != sqlite3.SQLITE_OK {
+			if rc := csqlite.Func[cFlags](m.FxSync)(h.tls, f, sqlite3.SQLITE_SYNC_NORMAL); rc != sqlite3.SQLITE_OK {
 				t.Fatal("sync: code", rc)
 			}
 			if !bytes.Equal(h.onDisk(), plain) {
@@ -185,7 +186,7 @@ func TestCombinedLimit(t *testing.T) {
 	for pages, want := range map[int]int{31: 0, 32: 31, 310: 9 * 31} {
 		h := openHandle(t, filepath.Join(private(t), "x.db"))
 		f, m := h.log()
-		if rc := goFunc[cTruncate](m.FxTruncate)(h.tls, f, 0); rc != sqlite3.SQLITE_OK {
+		if rc := csqlite.Func[cTruncate](m.FxTruncate)(h.tls, f, 0); rc != sqlite3.SQLITE_OK {
 			t.Fatal(rc)
 		}
 		for i := range pages {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/lookalong/lookalong/internal/csqlite"
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -37,22 +38,12 @@ var (
 	disks   []*Disk
 )
 
-// ptr turns an address in SQLite's memory into a pointer. That memory is not
-// the garbage collector's, so the usual warning does not apply.
-func ptr(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
-
-// fp is the address of a top-level function as the transpiled SQLite stores it.
-func fp(f any) uintptr { return (*[2]uintptr)(unsafe.Pointer(&f))[1] }
-
-// fn is the way back: it makes an address callable.
-func fn[F any](addr uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{addr})) }
-
 // register puts the shim in front, once in a process.
 func register() {
 	install.Do(func() {
 		tls := libc.NewTLS() // kept: the shim stays
 		system = sqlite3.Xsqlite3_vfs_find(tls, 0)
-		shim = *(*sqlite3.Tsqlite3_vfs)(ptr(system))
+		shim = *(*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(system))
 		name, err := libc.CString("lookalong-fault")
 		if err != nil {
 			panic(err) // out of memory
@@ -60,13 +51,13 @@ func register() {
 		// What is not replaced is the system's own function, which does not look at its VFS argument.
 		shim.FpNext, shim.FzName = 0, name
 		shim.FszOsFile += headerSize
-		shim.FxOpen, shim.FxDelete = fp(xOpen), fp(xDelete)
+		shim.FxOpen, shim.FxDelete = csqlite.Addr(xOpen), csqlite.Addr(xDelete)
 		methods = sqlite3.Tsqlite3_io_methods{
-			FiVersion: 3, FxClose: fp(xClose), FxRead: fp(xRead), FxWrite: fp(xWrite), FxTruncate: fp(xTruncate),
-			FxSync: fp(xSync), FxFileSize: fp(xFileSize), FxLock: fp(xLock), FxUnlock: fp(xUnlock),
-			FxCheckReservedLock: fp(xCheckReservedLock), FxFileControl: fp(xFileControl), FxSectorSize: fp(xSectorSize),
-			FxDeviceCharacteristics: fp(xDeviceCharacteristics), FxShmMap: fp(xShmMap), FxShmLock: fp(xShmLock),
-			FxShmBarrier: fp(xShmBarrier), FxShmUnmap: fp(xShmUnmap), FxFetch: fp(xFetch), FxUnfetch: fp(xUnfetch),
+			FiVersion: 3, FxClose: csqlite.Addr(xClose), FxRead: csqlite.Addr(xRead), FxWrite: csqlite.Addr(xWrite), FxTruncate: csqlite.Addr(xTruncate),
+			FxSync: csqlite.Addr(xSync), FxFileSize: csqlite.Addr(xFileSize), FxLock: csqlite.Addr(xLock), FxUnlock: csqlite.Addr(xUnlock),
+			FxCheckReservedLock: csqlite.Addr(xCheckReservedLock), FxFileControl: csqlite.Addr(xFileControl), FxSectorSize: csqlite.Addr(xSectorSize),
+			FxDeviceCharacteristics: csqlite.Addr(xDeviceCharacteristics), FxShmMap: csqlite.Addr(xShmMap), FxShmLock: csqlite.Addr(xShmLock),
+			FxShmBarrier: csqlite.Addr(xShmBarrier), FxShmUnmap: csqlite.Addr(xShmUnmap), FxFetch: csqlite.Addr(xFetch), FxUnfetch: csqlite.Addr(xUnfetch),
 		}
 		if rc := sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&shim)), 1); rc != sqlite3.SQLITE_OK {
 			panic("disk: SQLite refused the file system")
@@ -89,7 +80,7 @@ func diskOf(path string) *Disk {
 // inner is the system's file behind ours, and its methods.
 func inner(f uintptr) (uintptr, *sqlite3.Tsqlite3_io_methods) {
 	in := f + uintptr(headerSize)
-	return in, (*sqlite3.Tsqlite3_io_methods)(ptr(*(*uintptr)(ptr(in))))
+	return in, (*sqlite3.Tsqlite3_io_methods)(csqlite.Ptr(*(*uintptr)(csqlite.Ptr(in))))
 }
 
 func ours(f uintptr) *file {
@@ -102,7 +93,7 @@ func ours(f uintptr) *file {
 type openFn = func(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32
 
 func xOpen(tls *libc.TLS, _, name, f uintptr, flags int32, out uintptr) int32 {
-	*(*header)(ptr(f)) = header{}
+	*(*header)(csqlite.Ptr(f)) = header{}
 	var of *file
 	if kind := kindOf(flags); name != 0 && kind != "" {
 		path := libc.GoString(name)
@@ -111,9 +102,9 @@ func xOpen(tls *libc.TLS, _, name, f uintptr, flags int32, out uintptr) int32 {
 		}
 	}
 	in := f + uintptr(headerSize)
-	rc := fn[openFn]((*sqlite3.Tsqlite3_vfs)(ptr(system)).FxOpen)(tls, system, name, in, flags, out)
-	if *(*uintptr)(ptr(in)) != 0 {
-		(*header)(ptr(f)).methods = uintptr(unsafe.Pointer(&methods))
+	rc := csqlite.Func[openFn]((*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(system)).FxOpen)(tls, system, name, in, flags, out)
+	if *(*uintptr)(csqlite.Ptr(in)) != 0 {
+		(*header)(csqlite.Ptr(f)).methods = uintptr(unsafe.Pointer(&methods))
 	}
 	if rc == sqlite3.SQLITE_OK && of != nil {
 		files.Store(f, of)
@@ -137,7 +128,7 @@ func kindOf(flags int32) Kind {
 type deleteFn = func(tls *libc.TLS, vfs, name uintptr, dirSync int32) int32
 
 func xDelete(tls *libc.TLS, _, name uintptr, dirSync int32) int32 {
-	rc := fn[deleteFn]((*sqlite3.Tsqlite3_vfs)(ptr(system)).FxDelete)(tls, system, name, dirSync)
+	rc := csqlite.Func[deleteFn]((*sqlite3.Tsqlite3_vfs)(csqlite.Ptr(system)).FxDelete)(tls, system, name, dirSync)
 	path := libc.GoString(name)
 	if d := diskOf(path); d != nil && rc == sqlite3.SQLITE_OK {
 		d.deleted(path, dirSync != 0)
@@ -162,26 +153,26 @@ type (
 func xClose(tls *libc.TLS, f uintptr) int32 {
 	in, m := inner(f)
 	files.Delete(f)
-	return fn[fileFn](m.FxClose)(tls, in)
+	return csqlite.Func[fileFn](m.FxClose)(tls, in)
 }
 
 func xRead(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32 {
 	in, m := inner(f)
-	return fn[bytesFn](m.FxRead)(tls, in, buf, n, off)
+	return csqlite.Func[bytesFn](m.FxRead)(tls, in, buf, n, off)
 }
 
 func xWrite(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32 {
 	in, m := inner(f)
-	write := func() int32 { return fn[bytesFn](m.FxWrite)(tls, in, buf, n, off) }
+	write := func() int32 { return csqlite.Func[bytesFn](m.FxWrite)(tls, in, buf, n, off) }
 	if of := ours(f); of != nil {
-		return of.write(unsafe.Slice((*byte)(ptr(buf)), n), off, write)
+		return of.write(unsafe.Slice((*byte)(csqlite.Ptr(buf)), n), off, write)
 	}
 	return write()
 }
 
 func xTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
 	in, m := inner(f)
-	truncate := func() int32 { return fn[truncateFn](m.FxTruncate)(tls, in, size) }
+	truncate := func() int32 { return csqlite.Func[truncateFn](m.FxTruncate)(tls, in, size) }
 	if of := ours(f); of != nil {
 		return of.truncate(size, truncate)
 	}
@@ -190,7 +181,7 @@ func xTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
 
 func xSync(tls *libc.TLS, f uintptr, flags int32) int32 {
 	in, m := inner(f)
-	sync := func() int32 { return fn[fileIntFn](m.FxSync)(tls, in, flags) }
+	sync := func() int32 { return csqlite.Func[fileIntFn](m.FxSync)(tls, in, flags) }
 	if of := ours(f); of != nil {
 		return of.sync(sync)
 	}
@@ -199,65 +190,65 @@ func xSync(tls *libc.TLS, f uintptr, flags int32) int32 {
 
 func xFileSize(tls *libc.TLS, f, out uintptr) int32 {
 	in, m := inner(f)
-	return fn[filePtrFn](m.FxFileSize)(tls, in, out)
+	return csqlite.Func[filePtrFn](m.FxFileSize)(tls, in, out)
 }
 
 func xLock(tls *libc.TLS, f uintptr, level int32) int32 {
 	in, m := inner(f)
-	return fn[fileIntFn](m.FxLock)(tls, in, level)
+	return csqlite.Func[fileIntFn](m.FxLock)(tls, in, level)
 }
 
 func xUnlock(tls *libc.TLS, f uintptr, level int32) int32 {
 	in, m := inner(f)
-	return fn[fileIntFn](m.FxUnlock)(tls, in, level)
+	return csqlite.Func[fileIntFn](m.FxUnlock)(tls, in, level)
 }
 
 func xCheckReservedLock(tls *libc.TLS, f, out uintptr) int32 {
 	in, m := inner(f)
-	return fn[filePtrFn](m.FxCheckReservedLock)(tls, in, out)
+	return csqlite.Func[filePtrFn](m.FxCheckReservedLock)(tls, in, out)
 }
 
 func xFileControl(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32 {
 	in, m := inner(f)
-	return fn[controlFn](m.FxFileControl)(tls, in, op, arg)
+	return csqlite.Func[controlFn](m.FxFileControl)(tls, in, op, arg)
 }
 
 func xSectorSize(tls *libc.TLS, f uintptr) int32 {
 	in, m := inner(f)
-	return fn[fileFn](m.FxSectorSize)(tls, in)
+	return csqlite.Func[fileFn](m.FxSectorSize)(tls, in)
 }
 
 func xDeviceCharacteristics(tls *libc.TLS, f uintptr) int32 {
 	in, m := inner(f)
-	return fn[fileFn](m.FxDeviceCharacteristics)(tls, in)
+	return csqlite.Func[fileFn](m.FxDeviceCharacteristics)(tls, in)
 }
 
 func xShmMap(tls *libc.TLS, f uintptr, page, size, extend int32, out uintptr) int32 {
 	in, m := inner(f)
-	return fn[shmMapFn](m.FxShmMap)(tls, in, page, size, extend, out)
+	return csqlite.Func[shmMapFn](m.FxShmMap)(tls, in, page, size, extend, out)
 }
 
 func xShmLock(tls *libc.TLS, f uintptr, offset, n, flags int32) int32 {
 	in, m := inner(f)
-	return fn[fileInt3Fn](m.FxShmLock)(tls, in, offset, n, flags)
+	return csqlite.Func[fileInt3Fn](m.FxShmLock)(tls, in, offset, n, flags)
 }
 
 func xShmBarrier(tls *libc.TLS, f uintptr) {
 	in, m := inner(f)
-	fn[barrierFn](m.FxShmBarrier)(tls, in)
+	csqlite.Func[barrierFn](m.FxShmBarrier)(tls, in)
 }
 
 func xShmUnmap(tls *libc.TLS, f uintptr, remove int32) int32 {
 	in, m := inner(f)
-	return fn[fileIntFn](m.FxShmUnmap)(tls, in, remove)
+	return csqlite.Func[fileIntFn](m.FxShmUnmap)(tls, in, remove)
 }
 
 func xFetch(tls *libc.TLS, f uintptr, off int64, n int32, out uintptr) int32 {
 	in, m := inner(f)
-	return fn[fetchFn](m.FxFetch)(tls, in, off, n, out)
+	return csqlite.Func[fetchFn](m.FxFetch)(tls, in, off, n, out)
 }
 
 func xUnfetch(tls *libc.TLS, f uintptr, off int64, p uintptr) int32 {
 	in, m := inner(f)
-	return fn[unfetchFn](m.FxUnfetch)(tls, in, off, p)
+	return csqlite.Func[unfetchFn](m.FxUnfetch)(tls, in, off, p)
 }
