@@ -19,6 +19,7 @@ package store
 import (
 	"fmt"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"github.com/lookalong/lookalong/internal/csqlite"
@@ -88,6 +89,7 @@ type (
 	cTruncate = func(tls *libc.TLS, f uintptr, size int64) int32
 	cSize     = func(tls *libc.TLS, f, out uintptr) int32
 	cShmLock  = func(tls *libc.TLS, f uintptr, offset, n, flags int32) int32
+	cControl  = func(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32
 )
 
 // table is the address of an open file's methods, which are its first word.
@@ -110,7 +112,7 @@ func combineOpen(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) 
 	m := (*sqlite3.Tsqlite3_io_methods)(csqlite.Ptr(*table(f)))
 	ours := combining{methods: *m, beneath: *table(f)}
 	if flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0 {
-		ours.methods.FxShmLock = csqlite.Addr(combineShmLock)
+		ours.methods.FxShmLock, ours.methods.FxWrite = csqlite.Addr(combineShmLock), csqlite.Addr(writeBeneath)
 	} else {
 		// Where a write may damage its neighbours SQLite pads a commit and tells of pages that it synced only in part.
 		safe := csqlite.Func[cFile](m.FxDeviceCharacteristics)(tls, f)&sqlite3.SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
@@ -140,13 +142,29 @@ func combineShmLock(tls *libc.TLS, f uintptr, offset, n, flags int32) int32 {
 	return csqlite.Func[cShmLock](m.FxShmLock)(tls, f, offset, n, flags)
 }
 
+// writeBeneath writes, and calls the end of the user's quota what it is: a full disk.
+// SQLite itself knows ENOSPC alone (unixWrite); all else is an I/O error to it.
+func writeBeneath(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
+	_, m := combined(f)
+	rc := csqlite.Func[cBytes](m.FxWrite)(tls, f, data, n, off)
+	if rc != sqlite3.SQLITE_IOERR_WRITE {
+		return rc
+	}
+	errno := tls.Alloc(4)
+	defer tls.Free(4)
+	control := csqlite.Func[cControl](m.FxFileControl)
+	if control(tls, f, sqlite3.SQLITE_FCNTL_LAST_ERRNO, errno) == sqlite3.SQLITE_OK && syscall.Errno(*(*int32)(csqlite.Ptr(errno))) == syscall.EDQUOT {
+		return sqlite3.SQLITE_FULL
+	}
+	return rc
+}
+
 // flush writes what is held; it stays held if that fails.
 func (c *combining) flush(tls *libc.TLS, f uintptr) int32 {
 	if c.held == 0 {
 		return sqlite3.SQLITE_OK
 	}
-	_, m := combined(f)
-	rc := csqlite.Func[cBytes](m.FxWrite)(tls, f, c.buf, c.held, c.from)
+	rc := writeBeneath(tls, f, c.buf, c.held, c.from)
 	if rc == sqlite3.SQLITE_OK {
 		c.held = 0
 	}
@@ -154,7 +172,7 @@ func (c *combining) flush(tls *libc.TLS, f uintptr) int32 {
 }
 
 func combineWrite(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
-	c, m := combined(f)
+	c, _ := combined(f)
 	if off != c.from+int64(c.held) || n > combineMax-c.held {
 		if rc := c.flush(tls, f); rc != sqlite3.SQLITE_OK {
 			return rc
@@ -165,7 +183,7 @@ func combineWrite(tls *libc.TLS, f, data uintptr, n int32, off int64) int32 {
 		c.buf = sqlite3.Xsqlite3_malloc(tls, combineMax)
 	}
 	if c.buf == 0 || n > combineMax { // nothing is held
-		return csqlite.Func[cBytes](m.FxWrite)(tls, f, data, n, off)
+		return writeBeneath(tls, f, data, n, off)
 	}
 	copy(unsafe.Slice((*byte)(csqlite.Ptr(c.buf)), combineMax)[c.held:], unsafe.Slice((*byte)(csqlite.Ptr(data)), n))
 	c.held += n

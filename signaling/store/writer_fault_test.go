@@ -89,16 +89,22 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
-// TestFullDisk: refused whole while the disk is full, reading goes on, and it
-// works again by itself, also when nobody writes.
+// TestFullDisk: refused whole while the disk is full or the user's quota is used up,
+// reading goes on, and it works again by itself, also when nobody writes.
 func TestFullDisk(t *testing.T) {
+	for name, fill := range map[string]func(*disk.Disk, bool){"no space": (*disk.Disk).Fill, "quota": (*disk.Disk).Quota} {
+		t.Run(name, func(t *testing.T) { fullDisk(t, fill) })
+	}
+}
+
+func fullDisk(t *testing.T, fill func(*disk.Disk, bool)) {
 	d, s := onDisk(t, disk.Options{})
 	_, c := newConversation(t, s, "k")
 	if _, err := say(t, s, fromCustomer(c, "before")); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 3 {
-		d.Fill(true)
+		fill(d, true)
 		_, err := say(t, s, fromCustomer(c, fmt.Sprint("m", round)))
 		wantErr(t, err, ErrFull)
 		if h := s.Health(); !errors.Is(h.Err, ErrFull) {
@@ -108,7 +114,7 @@ func TestFullDisk(t *testing.T) {
 		if got, err := say(t, s, fromCustomer(c, "before")); err == nil && (!got.Duplicate || got.Seq != 1) {
 			t.Fatalf("a resend got %+v", got)
 		}
-		d.Fill(false)
+		fill(d, false)
 		until(t, "the store finds out by itself", func() bool { return s.Health().Err == nil })
 		if got, err := say(t, s, fromCustomer(c, fmt.Sprint("m", round))); err != nil || got.Duplicate || got.Seq != int64(round+2) {
 			t.Fatalf("got %+v, %v", got, err)

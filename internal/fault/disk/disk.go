@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -95,6 +96,7 @@ type Disk struct {
 	delay  time.Duration
 	lies   bool
 	full   bool
+	quota  bool
 	fail   map[Op]failure
 	held   bool // syncs wait
 	wait   int  // how many do
@@ -167,6 +169,14 @@ func (d *Disk) Fill(on bool) {
 	d.full = on
 }
 
+// Quota makes every write fail as one of a user whose quota is used up, until it is
+// called with false: to SQLite an I/O error, to who asks for the last errno EDQUOT.
+func (d *Disk) Quota(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.quota = on
+}
+
 // Fail makes the n-th call of this kind from now fail once with code; 1 is the next.
 func (d *Disk) Fail(op Op, n int, code Code) {
 	d.mu.Lock()
@@ -231,7 +241,20 @@ func (d *Disk) verdict(op Op) Code {
 	if d.full && op == Write {
 		return Full
 	}
+	if d.quota && op == Write {
+		return IOWrite
+	}
 	return OK
+}
+
+// errno is what the system answered last, if this disk invented it; 0 if not.
+func (f *file) errno() syscall.Errno {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.quota {
+		return syscall.EDQUOT
+	}
+	return 0
 }
 
 func (d *Disk) note(e Event) {

@@ -210,6 +210,12 @@ func xCheckReservedLock(tls *libc.TLS, f, out uintptr) int32 {
 
 func xFileControl(tls *libc.TLS, f uintptr, op int32, arg uintptr) int32 {
 	in, m := inner(f)
+	if of := ours(f); of != nil && op == sqlite3.SQLITE_FCNTL_LAST_ERRNO {
+		if errno := of.errno(); errno != 0 {
+			*(*int32)(csqlite.Ptr(arg)) = int32(errno)
+			return sqlite3.SQLITE_OK
+		}
+	}
 	return csqlite.Func[controlFn](m.FxFileControl)(tls, in, op, arg)
 }
 
