@@ -57,7 +57,9 @@ test-e2e:
 	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && \
 	LOOKALONG_FIREFOX=$$(scripts/firefox.sh) && export LOOKALONG_FIREFOX && go test -count=1 -timeout 12m ./e2e/...
 
-# The chat part needs Go alone: make bench BENCH=Chat. The picture part needs Chromium: make bench BENCH=Picture.
+# The chat part needs Go alone: make bench BENCH=Chat. So does the native customer's sender: make bench BENCH=Native; NATIVE_CELLS
+# picks networks (2Mbit,25ms/1%), NATIVE_SETTINGS pion's settings to compare (ours,pion,…), NATIVE_SECONDS and NATIVE_REPEATS
+# how long and how often. The picture part needs Chromium: make bench BENCH=Picture.
 # PICTURE_CELLS picks networks (25ms,25ms/1%), PICTURE_SIZES screens (720,1080), PICTURE_SOURCES what is compared
 # (ours,AV1,H264,VP9), PICTURE_SECONDS how long each is measured, PICTURE_REPEATS how often, PICTURE_CUTS for how many seconds
 # the path is cut afterwards (5 30 100); PICTURE_OUT also writes the figures as JSON.
@@ -67,11 +69,17 @@ PICTURE_SOURCES ?= ours,AV1,H264
 PICTURE_SECONDS ?= 10
 PICTURE_REPEATS ?= 1
 PICTURE_CUTS ?= $(if $(PICTURE_CELLS),,5 30 100)
-bench: ## figures for chat, memory and picture, each beside a reference: BENCH=Chat, BENCH=Picture or all
-	@case '$(BENCH)' in *Picture*) ;; *) \
+NATIVE_SETTINGS ?= ours,pion
+NATIVE_SECONDS ?= 10
+NATIVE_REPEATS ?= 1
+bench: ## figures for chat, memory and picture, each beside a reference: BENCH=Chat, BENCH=Native, BENCH=Picture or all
+	@case '$(BENCH)' in *Picture*|*Native*) ;; *) \
 		go test -count=1 -timeout 20m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e/loadgen || exit 1;; esac
 	@case '$(BENCH)' in .|Chat|*Last50*|*Million*) \
 		go test -count=1 -timeout 10m -run '^$$' -bench 'Last50|OpenMillion' ./signaling/store || exit 1;; esac
+	@case '$(BENCH)' in .|*Native*) \
+		go test -count=1 -timeout 60m -run '^$$' -bench Native -benchtime 1x ./customer/share -native.cells '$(NATIVE_CELLS)' \
+		-native.settings '$(NATIVE_SETTINGS)' -native.seconds '$(NATIVE_SECONDS)' -native.repeats '$(NATIVE_REPEATS)' || exit 1;; esac
 	@case '$(BENCH)' in .|*Picture*) \
 		LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && \
 		go test -count=1 -timeout 180m -run '^$$' -bench '$(BENCH)' -benchtime 1x ./e2e -picture.cells '$(PICTURE_CELLS)' \

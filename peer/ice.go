@@ -50,6 +50,9 @@ func (p *Peer) create() error {
 	if p.cfg.RelayOnly {
 		s.SetRelayAcceptanceMinWait(0) // there is nothing better to wait for (pion waits 2 s)
 	}
+	if p.cfg.Settings != nil {
+		p.cfg.Settings(&s)
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(p.configuration())
 	if err != nil {
 		return fmt.Errorf("peer: create: %w", err)

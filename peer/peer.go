@@ -106,6 +106,7 @@ type Config struct {
 	OnStats   func(Stats)                                   // every Timers.Stats from Connected on
 	OnPath    func(path string)                             // "direct" or "relay", when it is first known and at each change
 	Net       transport.Net                                 // tests: a virtual network; nil is the real one
+	Settings  func(*webrtc.SettingEngine)                   // benchmarks: changes pion's settings after this package has; nil leaves them
 }
 
 // Errors of the Send functions.

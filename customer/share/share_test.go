@@ -29,7 +29,7 @@ import (
 
 // program is a running lookalong-customer with --json.
 type program struct {
-	t    *testing.T
+	t    testing.TB
 	in   *io.PipeWriter
 	stop context.CancelFunc
 	code chan int
@@ -47,7 +47,7 @@ func start(t *testing.T, srv *servertest.Server, home string, flags ...string) *
 	})
 }
 
-func launch(t *testing.T, main func(context.Context, term.Streams) int) *program {
+func launch(t testing.TB, main func(context.Context, term.Streams) int) *program {
 	t.Helper()
 	p := &program{t: t, code: make(chan int, 1), changed: make(chan struct{})}
 	inR, inW := io.Pipe()
@@ -152,7 +152,7 @@ func (p *program) exit() int {
 
 // agent is an agent's program in few lines: a signaling client, and a peer that answers to the server.
 type agent struct {
-	t    *testing.T
+	t    testing.TB
 	c    *client.Client
 	end  *peertest.End
 	gone context.CancelFunc
@@ -166,7 +166,7 @@ type agent struct {
 	codecs  []string
 }
 
-func newAgent(t *testing.T, srv *servertest.Server) *agent {
+func newAgent(t testing.TB, srv *servertest.Server) *agent {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -216,10 +216,11 @@ func (a *agent) push(msg any) {
 				Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
 				Signaler: agentSignaler{a.c, m.Session},
 			}
+			a.end.Hook(&cfg)
 			if a.tune != nil {
 				a.tune(&cfg)
 			}
-			a.end.Start(a.t, cfg)
+			a.end.StartHooked(a.t, cfg)
 		}
 	case protocol.SessionAnswer:
 		a.end.Answer(m.SDP)
