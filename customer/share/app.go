@@ -137,7 +137,7 @@ func (a *app) read(s term.Streams) {
 func (a *app) loop(ctx context.Context) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	pictures := time.NewTicker(time.Second / time.Duration(a.o.FPS))
+	pictures := time.NewTimer(a.interval())
 	defer pictures.Stop()
 	var over <-chan time.Time
 	if a.o.For > 0 {
@@ -171,7 +171,7 @@ func (a *app) loop(ctx context.Context) error {
 		case now := <-ticker.C:
 			a.onTick(now)
 		case now := <-pictures.C:
-			a.pump(now)
+			pictures.Reset(a.pump(now))
 		}
 	}
 }

@@ -3,11 +3,8 @@
 package share
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"image/jpeg"
-	"image/png"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +15,8 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-// maxBuffered is what may wait on channel screen before pictures are skipped (screen.md 3).
-const maxBuffered = 256 << 10
+// autoStill is how long a still that nobody asked for may keep the path busy, as in a browser's share.
+const autoStill = 3 * time.Second
 
 // picture is a running share. Owned by the loop, but for the source, which its encoder goroutine owns.
 type picture struct {
@@ -27,34 +24,26 @@ type picture struct {
 	jobs    chan job // capacity 1: one picture is drawn at a time
 	busy    bool
 	still   *protocol.ScreenStill // asked for, and not begun
-	unacked []uint32              // sent, and not acknowledged by the agent
+	due     time.Time             // of the next picture
+	must    bool                  // the next is sent though nothing has changed
+	pace    pace
 	config  protocol.ScreenConfig
 	frames  int64
 	skipped int64
 }
 
-// job asks the encoder for one picture; still: for a lossless one beside the others.
-type job struct {
-	codec string
-	still *protocol.ScreenStill
+// anew begins again: the path was away, or a viewer has nothing to show.
+func (p *picture) anew() {
+	p.pace.forget()
+	p.must = true
 }
 
-// encoded is the encoder's answer.
-type encoded struct {
-	job
-	width, height int
-	captureMs     uint32
-	data          []byte
-	err           error
+// missed counts the pictures that were due up to now and have not been taken.
+func (p *picture) missed(now time.Time, interval time.Duration) {
+	if late := now.Sub(p.due); !p.due.IsZero() && late > 0 {
+		p.skipped += int64(late / interval)
+	}
 }
-
-// acked notes that a frame, and every one before it, has arrived.
-func (p *picture) acked(frame uint32) {
-	p.unacked = slices.DeleteFunc(p.unacked, func(f uint32) bool { return int32(f-frame) <= 0 })
-}
-
-// forget drops what was waited for: the path was away, or a viewer starts anew.
-func (p *picture) forget() { p.unacked = nil }
 
 // step feeds the consent machine and does what it says.
 func (a *app) step(e consent.Event) {
@@ -152,11 +141,12 @@ func (a *app) closeSource() {
 func (a *app) startPicture() {
 	src := a.source
 	a.source = nil
-	p := &picture{surface: src.Surface(), jobs: make(chan job, 1)}
+	p := &picture{surface: src.Surface(), jobs: make(chan job, 1), must: true}
 	a.pic = p
 	a.wg.Go(func() {
+		c := newEncoder(src)
 		for j := range p.jobs {
-			result := encode(src, j)
+			result := c.encode(j)
 			a.box.post(func(a *app) { a.onEncoded(p, result) })
 		}
 		if err := src.Close(); err != nil {
@@ -174,6 +164,7 @@ func (a *app) stopPicture(e consent.Event) {
 	p := a.pic
 	a.pic = nil
 	close(p.jobs)
+	p.missed(time.Now(), a.interval())
 	a.out.say(Output{Event: "picture", State: "stopped", Frames: p.frames, Skipped: p.skipped}, "")
 	if a.sess == nil || a.sess.Peer == nil || e == consent.EvEnded {
 		return
@@ -236,63 +227,63 @@ func (a *app) onTick(now time.Time) {
 	}
 }
 
+// interval is the time from picture to picture, at least.
+func (a *app) interval() time.Duration { return time.Second / time.Duration(a.o.FPS) }
+
 // pump asks for the next picture unless something holds it back: pictures are dropped before the encoder, never after.
-func (a *app) pump(now time.Time) {
-	p, s := a.pic, a.sess
-	if p == nil || s == nil || s.Peer == nil || s.PeerState != peer.Connected || s.Paused || s.Codecs == nil {
-		return
+// It returns when it wants to be called again.
+func (a *app) pump(now time.Time) time.Duration {
+	p, s, interval := a.pic, a.sess, a.interval()
+	if p == nil {
+		return interval
 	}
-	if !a.consent.Allows(now.UnixMilli()) { //guard:T22
-		return
+	if s == nil || s.Peer == nil || s.PeerState != peer.Connected || s.Paused || s.Codecs == nil || !a.consent.Allows(now.UnixMilli()) { //guard:T22
+		p.due = time.Time{} // none is
+		return interval
 	}
-	codec := a.codec(s.Codecs)
-	if codec == "" {
+	formats := a.formats(s.Codecs)
+	if len(formats) == 0 {
 		a.out.say(Output{Event: "error", Text: "no common image format"}, "The agent's viewer can show none of our image formats.")
 		a.step(consent.EvFailed)
-		return
+		return interval
 	}
-	if p.still != nil && !p.busy {
+	if p.due.IsZero() {
+		p.due = now
+	}
+	switch {
+	case p.busy:
+		return retry
+	case p.still != nil:
 		p.busy = true
-		p.jobs <- job{"image/png", p.still} // never waits, as below
+		p.jobs <- job{still: p.still} // never waits, as below
 		p.still = nil
-		return
+		return retry
+	case now.Before(p.due):
+		return p.due.Sub(now)
 	}
-	interval := time.Second / time.Duration(a.o.FPS)
-	inFlight := 1 + int((s.Stats.RTT+interval*12/10+interval-1)/interval)
-	if p.busy || len(p.unacked) >= inFlight || s.Peer.ScreenBuffered() > maxBuffered {
-		p.skipped++
-		return
+	p.pace.rtt = s.Stats.RTT
+	if wait := p.pace.wait(s.Peer.ScreenBuffered(), interval); wait > 0 {
+		return wait
+	}
+	p.missed(now, interval)
+	p.due = p.due.Add(interval)
+	if p.due.Before(now) {
+		p.due = now
 	}
 	p.busy = true
-	p.jobs <- job{codec: codec} // never waits: busy says that the last one was taken
+	p.jobs <- job{formats: formats, budget: p.pace.budget(), must: p.must} // never waits: busy says that the last one was taken
+	p.must = false
+	return max(retry, p.due.Sub(now))
 }
 
-// codec picks the image format: the wanted one, else the smaller first for a pattern.
-func (a *app) codec(decodable []string) string {
-	for _, c := range []string{"image/png", "image/jpeg"} {
+// formats are the image formats that may be used: of the wanted ones, those that the viewer shows.
+func (a *app) formats(decodable []string) []string {
+	var out []string
+	for _, c := range []string{formatPNG, formatJPEG} {
 		if slices.Contains(decodable, c) && (a.o.Image == "auto" || c == "image/"+a.o.Image) {
-			return c
+			out = append(out, c)
 		}
 	}
-	return ""
-}
-
-// encode runs on the encoder's goroutine.
-func encode(src capture.Source, j job) encoded {
-	out := encoded{job: j, captureMs: uint32(time.Now().UnixMilli())}
-	img, err := src.Grab()
-	if err != nil {
-		out.err = err
-		return out
-	}
-	out.width, out.height = img.Bounds().Dx(), img.Bounds().Dy()
-	var b bytes.Buffer
-	if j.codec == "image/png" {
-		out.err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img)
-	} else {
-		out.err = jpeg.Encode(&b, img, &jpeg.Options{Quality: 80})
-	}
-	out.data = b.Bytes()
 	return out
 }
 
@@ -316,23 +307,29 @@ func (a *app) onEncoded(p *picture, e encoded) {
 		return
 	}
 	if e.still != nil {
-		a.sendStill(e)
+		a.sendStill(p, e)
 		return
 	}
+	if e.same {
+		return
+	}
+	p.pace.lead = e.took
 	number := s.nextFrame // of an encoded picture, sent or not
 	s.nextFrame++
 	config := protocol.ScreenConfig{Codec: e.codec, Width: e.width, Height: e.height, Surface: p.surface}
 	if config != p.config {
 		if s.Peer.SendControl(config) != nil {
+			p.must = true
 			return
 		}
 		p.config = config
 	}
 	if err := s.Peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: number, CaptureMs: e.captureMs, Data: e.data}); err != nil {
 		p.skipped++
+		p.must = true
 		return
 	}
-	p.unacked = append(p.unacked, number)
+	p.pace.add(number, len(e.data), time.Now())
 	p.frames++
 	if p.frames == 1 {
 		a.out.say(Output{Event: "picture", State: "started"}, "")

@@ -51,9 +51,16 @@ func (a *app) wantStill(m protocol.ScreenStill) {
 }
 
 // sendStill sends a still that was made; the caller has asked the consent.
-func (a *app) sendStill(e encoded) {
-	if len(e.data) > protocol.MaxFrameBytes {
-		a.refuseStill(*e.still, "large")
+func (a *app) sendStill(p *picture, e encoded) {
+	rate := p.pace.rate()
+	switch {
+	case len(e.data) > protocol.MaxFrameBytes:
+		e.refused = "large"
+	case e.still.Auto && rate > 0 && float64(len(e.data))/rate > autoStill.Seconds():
+		e.refused = "slow"
+	}
+	if e.refused != "" {
+		a.refuseStill(*e.still, e.refused)
 		return
 	}
 	last := a.sess.nextFrame - 1 // the frame that it replaces

@@ -208,7 +208,7 @@ func (a *app) onPeer(st peer.State, reason string) {
 		s.silentAt = time.Time{}
 		a.say("connected", "", "")
 		if a.pic != nil {
-			a.pic.forget()
+			a.pic.anew()
 		}
 	case peer.Reconnecting:
 		s.silentAt = time.Now()
@@ -248,11 +248,11 @@ func (a *app) onControl(msg any) {
 		a.sess.Codecs = append([]string{}, m.Decodable...)
 	case protocol.ScreenFeedback:
 		if a.pic != nil {
-			a.pic.acked(m.Frame)
+			a.pic.pace.ack(m.Frame, time.Now())
 		}
 	case protocol.ScreenKeyframe:
 		if a.pic != nil {
-			a.pic.forget() // every picture is whole; the next one comes at once
+			a.pic.anew() // every picture is whole; the next one comes at once
 		}
 	case protocol.ScreenPause:
 		a.sess.Paused = m.Paused
