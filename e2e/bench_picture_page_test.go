@@ -36,19 +36,25 @@ requestAnimationFrame(step);return true})(%q,%d,%d)`
 // watchClick is JavaScript that notes when the page is clicked next.
 const watchClick = `(()=>{document.addEventListener('click',()=>{window.clicked=performance.timeOrigin+performance.now()},{capture:true,once:true});return true})()`
 
-// keepDirect is JavaScript that keeps the page's channel for direct messages where chatOver finds it.
-const keepDirect = `(()=>{const make=RTCPeerConnection.prototype.createDataChannel;RTCPeerConnection.prototype.createDataChannel=function(label,o){
-const c=make.call(this,label,o);if(label==='direct')window.direct=c;return c};return true})()`
+// keepDirect is JavaScript that notes, in direct, when each direct message leaves the page, and how long its receipt took
+// to come on whichever channel.
+const keepDirect = `(()=>{window.direct={sent:new Map(),took:[]};const now=()=>performance.now(),make=RTCPeerConnection.prototype.createDataChannel;
+RTCPeerConnection.prototype.createDataChannel=function(label,o){const c=make.call(this,label,o);if(label!=='direct'&&label!=='copies')return c;
+c.addEventListener('message',e=>{const m=JSON.parse(e.data),at=direct.sent.get(m.id);
+if(m.type==='direct.ack'&&at){direct.took.push(now()-at);direct.sent.delete(m.id)}});
+if(label==='direct'){const send=c.send;c.send=text=>{const m=JSON.parse(text);if(m.type==='direct.message')direct.sent.set(m.id,now());send.call(c,text)}}
+return c};return true})()`
 
-// chatOver is JavaScript that sends a direct message of 100 characters five times a second, and returns how long each
-// took to the agent's program and back as its receipt; one without a receipt after two more seconds counts as it is.
-const chatOver = `(ms=>new Promise(done=>{const c=window.direct,sent=new Map(),out=[];
-const ack=e=>{const m=JSON.parse(e.data);if(m.type==='direct.ack'&&sent.has(m.id)){out.push(performance.now()-sent.get(m.id));sent.delete(m.id)}};
-c.addEventListener('message',ack);
-const t=setInterval(()=>{const id=crypto.randomUUID();sent.set(id,performance.now());
-c.send(JSON.stringify({type:'direct.message',id,text:'x'.repeat(100),at:new Date().toISOString()}))},200);
-setTimeout(()=>{clearInterval(t);setTimeout(()=>{c.removeEventListener('message',ack);
-for(const at of sent.values())out.push(performance.now()-at);done(out)},2000)},ms)}))`
+// chatOver is JavaScript that writes a direct message of 100 characters five times a second, as a person does, and
+// returns how long each took to the agent's program and back as its receipt; one without a receipt after two more
+// seconds counts as it is.
+const chatOver = `(ms=>new Promise(done=>{direct.sent.clear();direct.took=[];
+const on=document.querySelector('.composer [role=switch]');if(on.getAttribute('aria-checked')!=='true')on.click();
+const field=document.querySelector('.composer textarea'),set=Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype,'value').set;
+const t=setInterval(()=>{set.call(field,'x'.repeat(100));field.dispatchEvent(new Event('input',{bubbles:true}));
+field.dispatchEvent(new KeyboardEvent('keydown',{key:'Enter',bubbles:true,cancelable:true}))},200);
+setTimeout(()=>{clearInterval(t);setTimeout(()=>{for(const at of direct.sent.values())direct.took.push(performance.now()-at);
+done(direct.took)},2000)},ms)}))`
 
 // compare is JavaScript that takes n pictures from a source, one every 300 ms, and afterwards sets the text of each
 // against the frame as it was drawn: [PSNR of luma, PSNR of RGB, SSIM of luma, PSNR of luma after the best gain and offset].

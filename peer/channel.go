@@ -1,4 +1,4 @@
-// The three data channels: limits in both directions, decoding on the way in, one lock on the way out.
+// The data channels: limits in both directions, decoding on the way in, one lock on the way out.
 
 package peer
 
@@ -22,22 +22,29 @@ const (
 )
 
 var labels = []struct {
-	id    uint16
-	label string
+	id       uint16
+	label    string
+	reliable bool // and in order
 }{
-	{protocol.ChannelControl, protocol.LabelControl},
-	{protocol.ChannelDirect, protocol.LabelDirect},
-	{protocol.ChannelScreen, protocol.LabelScreen},
+	{protocol.ChannelControl, protocol.LabelControl, true},
+	{protocol.ChannelDirect, protocol.LabelDirect, true},
+	{protocol.ChannelScreen, protocol.LabelScreen, true},
+	{protocol.ChannelCopies, protocol.LabelCopies, false},
 }
 
 // createChannels makes the pre-negotiated channels; both ends do, so none is ever announced in-band.
 func (p *Peer) createChannels() error {
-	yes := true
+	yes, none := true, uint16(0)
 	p.channels.open = map[uint16]bool{}
 	p.channels.direct = limiter{rate: 20, burst: 600}
 	p.channels.control = limiter{rate: 500, burst: 2000}
+	p.copies.limit = limiter{rate: 200, burst: 800} // of 20 messages and their receipts a second four copies each
 	for _, l := range labels {
-		dc, err := p.pc.CreateDataChannel(l.label, &webrtc.DataChannelInit{Ordered: &yes, Negotiated: &yes, ID: &l.id})
+		init := &webrtc.DataChannelInit{Ordered: &l.reliable, Negotiated: &yes, ID: &l.id}
+		if !l.reliable {
+			init.MaxRetransmits = &none
+		}
+		dc, err := p.pc.CreateDataChannel(l.label, init)
 		if err != nil {
 			return err
 		}
@@ -71,6 +78,7 @@ func (e channelOpened) apply(p *Peer) {
 	p.alive.begin(time.Now())
 	p.send.live.Store(true)
 	p.step(open, "")
+	_ = p.send.text(protocol.ChannelDirect, protocol.DirectHello{Copies: protocol.CopiesVersion}, maxDirectBuffered) // without it there are no copies
 	early := p.channels.early
 	p.channels.early = nil
 	for _, m := range early {
@@ -136,6 +144,8 @@ func (e received) apply(p *Peer) {
 			return
 		}
 		p.onControl(e)
+	case e.id == protocol.ChannelCopies:
+		p.onCopy(e)
 	default:
 		p.onDirect(e)
 	}
@@ -147,18 +157,14 @@ func (p *Peer) onDirect(e received) {
 		p.breach(err.Error())
 		return
 	}
-	switch msg.(type) {
+	switch m := msg.(type) {
+	case protocol.DirectHello:
+		p.copies.able = true
 	case protocol.DirectMessage:
-		if !p.channels.direct.allow(e.at) { //guard:T21
-			p.bad("too many direct messages")
-			return
-		}
+		p.onDirectMessage(m, false, e.at)
 	case protocol.DirectAck:
-	default:
-		return // a newer program's, or one that belongs elsewhere
-	}
-	if p.cfg.OnDirect != nil {
-		p.cfg.OnDirect(msg)
+		p.onReceipt(m, false)
+	default: // a newer program's, or one that belongs elsewhere
 	}
 }
 
@@ -179,14 +185,16 @@ func (p *Peer) bad(reason string) {
 type sender struct {
 	live  atomic.Bool // from Connected on, until the session is torn down
 	bytes atomic.Uint64
+	box   *mailbox // the loop's
 
 	mu     sync.Mutex // keeps the chunks of a frame together, and close after the last use
 	dcs    map[uint16]*webrtc.DataChannel
 	direct limiter
+	number int64 // of the last direct message
 }
 
-func (s *sender) init() {
-	s.dcs = map[uint16]*webrtc.DataChannel{}
+func (s *sender) init(box *mailbox) {
+	s.box, s.dcs = box, map[uint16]*webrtc.DataChannel{}
 	s.direct = limiter{rate: 20, burst: 20} // the receiving side allows more, for what a dead path held back
 }
 
@@ -203,12 +211,17 @@ func (s *sender) control(msg any) error {
 }
 
 func (s *sender) text(id uint16, msg any, maxBuffered uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	message, ok := msg.(protocol.DirectMessage)
+	if ok {
+		message.N = s.number + 1
+		msg = message
+	}
 	data := protocol.Encode(msg)
 	if len(data) > protocol.MaxChannelBytes { //guard:T21
 		return ErrTooLarge
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	dc := s.dcs[id]
 	if !s.live.Load() || dc == nil {
 		return ErrNotConnected
@@ -216,8 +229,14 @@ func (s *sender) text(id uint16, msg any, maxBuffered uint64) error {
 	if dc.BufferedAmount() > maxBuffered {
 		return ErrBuffered
 	}
-	if _, ok := msg.(protocol.DirectMessage); ok && !s.direct.allow(time.Now()) {
-		return ErrRate
+	if ok {
+		if !s.direct.allow(time.Now()) {
+			return ErrRate
+		}
+		s.number++
+		s.box.post(directSent{message.ID, string(data), time.Now()}, len(data))
+	} else if receipt, ok := msg.(protocol.DirectAck); ok {
+		s.box.post(receiptSent{receipt.ID}, 0)
 	}
 	if dc.SendText(string(data)) != nil {
 		return ErrNotConnected

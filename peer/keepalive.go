@@ -61,7 +61,7 @@ func (p *Peer) onControl(e received) {
 	case protocol.LaneHello, protocol.LaneAnswer, protocol.LaneCandidate, protocol.LaneClosed:
 		p.laneControl(msg)
 	case protocol.LaneOffer: // for the customer's end, and this program's offers none
-	case protocol.Unknown, protocol.DirectMessage, protocol.DirectAck: // a newer program's, or one that belongs elsewhere
+	case protocol.Unknown, protocol.DirectHello, protocol.DirectMessage, protocol.DirectAck: // a newer program's, or one that belongs elsewhere
 	default:
 		if p.cfg.OnControl != nil {
 			p.cfg.OnControl(msg)
@@ -175,6 +175,7 @@ func (p *Peer) report() {
 	if p.cfg.OnStats != nil {
 		best := a.best()
 		p.cfg.OnStats(Stats{RTT: best.rtt, ClockOffset: best.offset, Path: path, BytesIn: p.channels.bytes, BytesOut: p.send.bytes.Load(),
-			Lane: p.lanes.running, LaneReceived: p.lanes.packets.received, LaneLost: p.lanes.packets.lost})
+			Lane: p.lanes.running, LaneReceived: p.lanes.packets.received, LaneLost: p.lanes.packets.lost,
+			CopiesFirst: p.copies.first})
 	}
 }

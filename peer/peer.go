@@ -1,4 +1,4 @@
-// Package peer is one WebRTC peer of a support session: three data channels over pion, negotiated through a
+// Package peer is one WebRTC peer of a support session: data channels over pion, negotiated through a
 // Signaler, kept alive and brought back by ICE restarts, and a lane for the picture. One goroutine (Run) owns the PeerConnection; pion's
 // callbacks and other goroutines only post events to it.
 package peer
@@ -87,6 +87,8 @@ type Stats struct {
 
 	Lane                   bool   // the picture has a connection of its own
 	LaneReceived, LaneLost uint64 // of its packets, those that came and those passed over
+
+	CopiesFirst uint64 // direct messages and receipts that a copy brought before the path's repair did
 }
 
 // Config describes a Peer. The callbacks run on the loop goroutine, in order, and must not block; nil is allowed.
@@ -134,6 +136,7 @@ type Peer struct {
 	nego         negotiation
 	alive        keepAlive
 	lanes        lanes
+	copies       copies
 	work         sync.WaitGroup // lanes' goroutines
 }
 
@@ -147,7 +150,7 @@ func New(cfg Config) (*Peer, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Peer{cfg: cfg, log: cfg.Log, box: newMailbox()}
-	p.send.init()
+	p.send.init(p.box)
 	return p, nil
 }
 
@@ -168,6 +171,8 @@ func (p *Peer) Run(ctx context.Context) error {
 	defer tick.Stop()
 	p.lanes.timer = time.NewTimer(time.Hour)
 	defer p.lanes.timer.Stop()
+	p.copies.timer = time.NewTimer(time.Hour)
+	defer p.copies.timer.Stop()
 	done := ctx.Done()
 	for !p.gone(time.Now()) {
 		select {
@@ -183,9 +188,13 @@ func (p *Peer) Run(ctx context.Context) error {
 				p.log.Warn("peer session ends: its mailbox ran over")
 				p.end("failed", true)
 			}
-			p.laneReport(time.Now())
+			now := time.Now()
+			p.laneReport(now)
+			p.sendCopies(now)
 		case now := <-p.lanes.timer.C:
 			p.laneReport(now)
+		case now := <-p.copies.timer.C:
+			p.sendCopies(now)
 		case now := <-tick.C:
 			p.onTick(now)
 		}

@@ -4,19 +4,23 @@ import "time"
 
 // The payloads of the data channels, peer to peer. Nothing here passes through the server.
 
-// Channel ids and labels; all are pre-negotiated, ordered and reliable (RFC 8831, 6.4), but for the lane's, which is
-// unordered, never retransmits and is the only one of its connection.
+// Channel ids and labels; all are pre-negotiated, ordered and reliable (RFC 8831, 6.4), but for copies and the lane's,
+// which are unordered and never retransmit; the lane's is the only one of its connection. Id 4 is kept for files.
 const (
 	ChannelControl     uint16 = 1
 	ChannelDirect      uint16 = 2
 	ChannelScreen      uint16 = 3
+	ChannelCopies      uint16 = 5
 	LabelControl              = "control"
 	LabelDirect               = "direct"
 	LabelScreen               = "screen"
+	LabelCopies               = "copies"
 	ChannelLane        uint16 = 1
 	LabelLane                 = "lane"
 	MaxChannelBytes           = 16384 // of one data-channel message, header included (RFC 8831, 6.6)
+	MaxCopyBytes              = 1100  // of one message on copies: with all headers one SCTP packet, as a lane's fragment
 	MaxSessionChannels        = 8
+	CopiesVersion             = 1
 )
 
 // PeerPing is the keep-alive on control, every second from both sides.
@@ -162,12 +166,22 @@ type RecordState struct {
 	AtMs int64  `json:"atMs"` // sender's clock, Unix milliseconds
 }
 
-// DirectMessage is a chat text that only the two peers see. The id is the sender's UUID.
+// DirectHello says that this end takes copies, and in which version: the first message on direct. A copy is a
+// DirectMessage or DirectAck that also travels on channel copies, once or several times, until there is a receipt.
+type DirectHello struct {
+	Type   string `json:"type"`
+	Copies int    `json:"copies" v:"min=1"`
+}
+
+// DirectMessage is a chat text that only the two peers see. The id is the sender's UUID. A message whose N follows
+// that of the last one taken may be taken from a copy; the one on direct with the same N then changes nothing. A copy
+// of a message that was confirmed is answered by a copy of its receipt.
 type DirectMessage struct {
 	Type string    `json:"type"`
 	ID   RequestID `json:"id" v:"max=64"`
-	Text string    `json:"text"` // as ChatSend's
-	At   time.Time `json:"at"`   // sender's clock
+	Text string    `json:"text"`                                 // as ChatSend's
+	At   time.Time `json:"at"`                                   // sender's clock
+	N    int64     `json:"n,omitempty" v:"min=1,max=1000000000"` // counts this end's messages in the session; a copy has it
 }
 
 // DirectAck says that the peer has the message.

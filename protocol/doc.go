@@ -27,6 +27,7 @@
 //	customer                                                      agent
 //	   |<============ control (id 1): peer.ping, peer.pong ==========>|
 //	   |<============ direct  (id 2): direct.message, direct.ack ====>|
+//	   |<============ copies  (id 5): the same, once more ===========>|
 //	   |<-- control: screen.codecs -----------------------------------|
 //	   |--- control: screen.config ---------------------------------->|
 //	   |--- control: lane.hello ------------------------------------->|

@@ -132,6 +132,7 @@ var Table = []Row{
 	{Type: "screen.pause", From: Peer, Max: small, Zero: ScreenPause{}},
 	{Type: "screen.stopped", From: Peer, Max: small, Zero: ScreenStopped{}},
 	{Type: "record.state", From: Peer, Max: small, Strict: true, Zero: RecordState{}},
+	{Type: "direct.hello", From: Peer, Max: small, Zero: DirectHello{}},
 	{Type: "direct.message", From: Peer, Max: MaxChannelBytes, Zero: DirectMessage{}},
 	{Type: "direct.ack", From: Peer, Max: small, Zero: DirectAck{}},
 

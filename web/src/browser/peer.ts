@@ -1,4 +1,4 @@
-// The customer's end of a peer session: answers the agent's offers, holds the three negotiated channels, keeps
+// The customer's end of a peer session: answers the agent's offers, holds the negotiated channels, keeps
 // the path alive and says how it is. It checks what it accepts (security.md T19–T21).
 
 import { Bucket } from '../core/bucket.ts';
@@ -9,12 +9,14 @@ import {
   type FromPeer,
   LANES_VERSION,
   MAX_CHANNEL_BYTES,
+  MAX_COPY_BYTES,
   type SessionCandidate,
   type SessionOffer,
   type SessionState,
 } from '../core/protocol.gen.ts';
 import { allowsCandidate, checkSdp, filterSdp, MAX_CANDIDATES } from '../core/sdp.ts';
 import { CONNECT_MS, judge, type Phase, restartsDue, step } from '../core/session.ts';
+import { type Direct, DirectChannels } from './direct.ts';
 import { Lane } from './lane.ts';
 
 export interface PeerEvents {
@@ -62,7 +64,7 @@ export class Peer {
   #pingedMs = 0;
   #closed = false;
   #bad = 0;
-  readonly #directBucket = new Bucket(20, 600); // a burst: what was written while the path was silent
+  readonly #directs: DirectChannels;
   readonly #controlBucket = new Bucket(500, 2_000);
 
   constructor(state: SessionState, events: PeerEvents) {
@@ -74,6 +76,7 @@ export class Peer {
     this.control = this.#channel('control');
     this.direct = this.#channel('direct');
     this.screen = this.#channel('screen');
+    this.#directs = new DirectChannels(this.direct, this.#channel('copies'));
     this.control.onopen = () => this.#opened();
     this.control.onclose = () => this.#end('gone');
     this.#pc.ondatachannel = () => this.#end('failed'); //guard:T21
@@ -100,11 +103,13 @@ export class Peer {
 
   /** Sends on a channel; false when it is not open. */
   send(message: FromPeer): boolean {
-    const channel = message.type.startsWith('direct.') ? this.direct : this.control;
+    const direct = isDirect(message) ? message : null;
+    const channel = direct ? this.direct : this.control;
     if (channel.readyState !== 'open') return false;
-    const text = JSON.stringify(message);
+    const text = JSON.stringify(direct ? this.#directs.numbered(direct) : message);
     if (text.length * 3 > MAX_CHANNEL_BYTES && new TextEncoder().encode(text).length > MAX_CHANNEL_BYTES) return false; //guard:T21
     channel.send(text);
+    if (direct) this.#directs.sent(direct, text);
     return true;
   }
 
@@ -143,7 +148,11 @@ export class Peer {
   }
 
   #channel(label: keyof typeof CHANNELS): RTCDataChannel {
-    const channel = this.#pc.createDataChannel(label, { negotiated: true, id: CHANNELS[label], ordered: true });
+    const channel = this.#pc.createDataChannel(label, {
+      negotiated: true,
+      id: CHANNELS[label],
+      ...(label === 'copies' ? { ordered: false, maxRetransmits: 0 } : { ordered: true }),
+    });
     channel.binaryType = 'arraybuffer';
     channel.onmessage = (event: MessageEvent<unknown>) => this.#receive(label, event.data);
     return channel;
@@ -151,19 +160,29 @@ export class Peer {
 
   #receive(label: string, data: unknown): void {
     if (this.#closed) return;
-    const bucket = label === 'direct' ? this.#directBucket : this.#controlBucket;
-    if (!bucket.take(Date.now())) {
+    const nowMs = Date.now();
+    const copied = label === 'copies';
+    const direct = copied || label === 'direct';
+    if (!(direct ? this.#directs.allows(copied, nowMs) : this.#controlBucket.take(nowMs))) {
       this.#end('failed'); //guard:T21
       return;
     }
     this.#heard();
     // Nothing binary comes to the customer, and nothing at all on `screen`.
-    const fits = typeof data === 'string' && label !== 'screen' && data.length <= MAX_CHANNEL_BYTES;
+    const fits =
+      typeof data === 'string' && label !== 'screen' && data.length <= (copied ? MAX_COPY_BYTES : MAX_CHANNEL_BYTES);
     const result = fits ? decode(data, 'peer') : null;
     if (result?.kind === 'unknown') return; // of a newer version
     const message = result?.kind === 'message' ? result.message : null;
-    if (message === null || message.type.startsWith('direct.') !== (label === 'direct')) {
-      if (++this.#bad > BAD_MAX) this.#end('failed'); //guard:T21
+    if (message === null || isDirect(message) !== direct) {
+      this.#broken();
+      return;
+    }
+    if (isDirect(message)) {
+      const next = this.#directs.receive(message, copied, nowMs);
+      if (next === 'pass') this.#events.message(message);
+      else if (next === 'bad') this.#broken();
+      else if (next === 'many') this.#end('failed'); //guard:T21
       return;
     }
     switch (message.type) {
@@ -192,6 +211,11 @@ export class Peer {
       default:
         this.#events.message(message);
     }
+  }
+
+  /** A message broke the contract. */
+  #broken(): void {
+    if (++this.#bad > BAD_MAX) this.#end('failed'); //guard:T21
   }
 
   #opened(): void {
@@ -298,10 +322,15 @@ export class Peer {
     this.#closed = true;
     this.#phase = 'ended';
     this.lane?.close();
+    this.#directs.close();
     clearInterval(this.#ticker);
     removeEventListener('online', this.#networkChanged);
     this.#pc.close();
   }
+}
+
+function isDirect(message: FromPeer): message is Direct {
+  return message.type.startsWith('direct.');
 }
 
 function configuration(state: SessionState): RTCConfiguration {

@@ -12,6 +12,11 @@ export class Bucket {
     this.#tokens = burst;
   }
 
+  /** Gives one back. */
+  give(): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + 1);
+  }
+
   /** Takes one token; false when there is none. A clock that was set back gives none. */
   take(nowMs: number): boolean {
     const gained = (Math.max(0, nowMs - this.#atMs) * this.#perSecond) / 1000;

@@ -4,6 +4,8 @@ export const VERSION = 1;
 export const SUBPROTOCOL = 'lookalong.v1';
 export const MAX_MESSAGE_BYTES = 65536;
 export const MAX_CHANNEL_BYTES = 16384;
+export const MAX_COPY_BYTES = 1100;
+export const COPIES_VERSION = 1;
 export const MAX_TEXT_CHARS = 4000;
 export const MAX_TEXT_BYTES = 16000;
 export const FRAME_HEADER_BYTES = 16;
@@ -21,7 +23,7 @@ export const REPORT_BYTES = 44;
 export const REPORT_PACKETS = 256;
 export const LANES_VERSION = 1;
 export const LANE = { id: 1, label: 'lane' } as const;
-export const CHANNELS = { control: 1, direct: 2, screen: 3 } as const;
+export const CHANNELS = { control: 1, direct: 2, screen: 3, copies: 5 } as const;
 export const FRAME_KIND = { key: 1, delta: 2, still: 3 } as const;
 
 /** WebSocket close codes: whether a client comes back by itself. */
@@ -1090,7 +1092,16 @@ export const RecordStateFields: Fields = {
   atMs: { t: 'number' },
 };
 
-/** DirectMessage is a chat text that only the two peers see. The id is the sender's UUID. */
+/** DirectHello says that this end takes copies, and in which version: the first message on direct. A copy is a DirectMessage or DirectAck that also travels on channel copies, once or several times, until there is a receipt. */
+export interface DirectHello {
+  readonly type: 'direct.hello';
+  readonly copies: number;
+}
+export const DirectHelloFields: Fields = {
+  copies: { t: 'number', min: 1 },
+};
+
+/** DirectMessage is a chat text that only the two peers see. The id is the sender's UUID. A message whose N follows that of the last one taken may be taken from a copy; the one on direct with the same N then changes nothing. A copy of a message that was confirmed is answered by a copy of its receipt. */
 export interface DirectMessage {
   readonly type: 'direct.message';
   readonly id: string;
@@ -1098,11 +1109,14 @@ export interface DirectMessage {
   readonly text: string;
   /** sender's clock */
   readonly at: string;
+  /** counts this end's messages in the session; a copy has it */
+  readonly n?: number;
 }
 export const DirectMessageFields: Fields = {
   id: { t: 'string', max: 64 },
   text: { t: 'string' },
   at: { t: 'time' },
+  n: { t: 'number', min: 1, max: 1000000000, opt: true },
 };
 
 /** DirectAck says that the peer has the message. */
@@ -1373,6 +1387,7 @@ export type FromPeer =
   | ScreenPause
   | ScreenStopped
   | RecordState
+  | DirectHello
   | DirectMessage
   | DirectAck;
 export const fromPeer: { readonly [type: string]: MessageSpec } = {
@@ -1395,6 +1410,7 @@ export const fromPeer: { readonly [type: string]: MessageSpec } = {
   'screen.pause': { fields: ScreenPauseFields },
   'screen.stopped': { fields: ScreenStoppedFields },
   'record.state': { strict: true, fields: RecordStateFields },
+  'direct.hello': { fields: DirectHelloFields },
   'direct.message': { fields: DirectMessageFields },
   'direct.ack': { fields: DirectAckFields },
 };
