@@ -353,8 +353,8 @@ func newRogue(t *testing.T, edit func(string) string) (*rogue, *peertest.Pair) {
 		r.pc = pc
 		cfg.Signaler, cfg.Net = deaf{}, nil
 		yes := true
-		for _, id := range []uint16{1, 2, 3} {
-			dc, err := pc.CreateDataChannel([]string{"control", "direct", "screen"}[id-1], &webrtc.DataChannelInit{Negotiated: &yes, ID: &id})
+		for i, id := range []uint16{1, 2, 3, 5} {
+			dc, err := pc.CreateDataChannel([]string{"control", "direct", "screen", "copies"}[i], &webrtc.DataChannelInit{Negotiated: &yes, ID: &id})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -427,6 +427,35 @@ func TestRogueIsThrownOut(t *testing.T) {
 		{"broken frame", func(r *rogue) error { return r.channels[2].Send([]byte("hello")) }},
 		{"three bad messages", func(r *rogue) error {
 			return errors.Join(r.channels[0].SendText("{}"), r.channels[0].SendText("no"), r.channels[0].Send([]byte(ok)))
+		}},
+		{"three bad copies", func(r *rogue) error {
+			m := numbered(1)
+			m.Text = strings.Repeat("x", protocol.MaxCopyBytes)
+			return errors.Join(r.channels[3].SendText(ok), r.channels[3].Send([]byte("x")), r.channels[3].SendText(string(protocol.Encode(m))))
+		}},
+		{"the same number again and again", func(r *rogue) error {
+			for range 4 {
+				if err := r.channels[1].SendText(string(protocol.Encode(numbered(1)))); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"flood by copies", func(r *rogue) error {
+			for i := range 700 {
+				if err := r.channels[3].SendText(string(protocol.Encode(numbered(i + 1)))); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"flood of copies", func(r *rogue) error {
+			for range 3000 {
+				if err := r.channels[3].SendText(string(protocol.Encode(numbered(2)))); err != nil {
+					return err
+				}
+			}
+			return nil
 		}},
 		{"flood on direct", func(r *rogue) error {
 			for i := range 700 {

@@ -300,6 +300,7 @@ type Network struct {
 	mu   sync.Mutex
 	rand *rand.Rand
 	seen func(vnet.Chunk)
+	drop func(vnet.Chunk) bool
 }
 
 // NewNetwork makes a network that stops with the test.
@@ -318,6 +319,9 @@ func NewNetwork(t testing.TB) *Network {
 		defer n.mu.Unlock()
 		if n.seen != nil {
 			n.seen(c)
+		}
+		if n.drop != nil && n.drop(c) {
+			return false
 		}
 		return !n.cut.Load() && n.rand.Int64N(1000) >= n.loss.Load()
 	})
@@ -358,4 +362,11 @@ func (n *Network) Watch(seen func(vnet.Chunk)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.seen = seen
+}
+
+// Drop drops the packets for which which says yes, in the order in which they are sent; nil drops none.
+func (n *Network) Drop(which func(vnet.Chunk) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop = which
 }
