@@ -501,7 +501,7 @@ func TestSlowViewerSkipsPictures(t *testing.T) {
 func onNetwork(t *testing.T, gone time.Duration) (*program, *agent, *peertest.Network) {
 	t.Helper()
 	srv := servertest.New(t)
-	network := peertest.NewNetwork(t)
+	network := peertest.NewNetwork(t, 0)
 	onHost := func() func(*peer.Config) {
 		host := network.Host(t)
 		return func(cfg *peer.Config) { cfg.Net, cfg.ICEServers, cfg.Timers = host, nil, peertest.Fast() }

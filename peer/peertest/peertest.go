@@ -34,6 +34,7 @@ func Fast() peer.Timers {
 
 // Options describe a Pair.
 type Options struct {
+	Delay    time.Duration                  // of the virtual network, one way
 	Loopback bool                           // real sockets on loopback instead of the virtual network
 	Edit     func(e *End, cfg *peer.Config) // changes an end's configuration before it is made
 	Hosts    func(net *Network)             // adds hosts to the virtual network
@@ -53,7 +54,7 @@ func New(t testing.TB, o Options) *Pair {
 	pair := &Pair{}
 	pair.Agent, pair.Customer = NewEnd("agent"), NewEnd("customer")
 	if !o.Loopback {
-		pair.Net = NewNetwork(t)
+		pair.Net = NewNetwork(t, o.Delay)
 		if o.Hosts != nil {
 			o.Hosts(pair.Net)
 		}
@@ -303,11 +304,11 @@ type Network struct {
 	drop func(vnet.Chunk) bool
 }
 
-// NewNetwork makes a network that stops with the test.
-func NewNetwork(t testing.TB) *Network {
+// NewNetwork makes a network with a delay one way, that stops with the test.
+func NewNetwork(t testing.TB, delay time.Duration) *Network {
 	t.Helper()
 	router, err := vnet.NewRouter(&vnet.RouterConfig{
-		CIDR: "203.0.113.0/24", QueueSize: 8192,
+		CIDR: "203.0.113.0/24", QueueSize: 8192, MinDelay: delay,
 		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
 	})
 	if err != nil {
