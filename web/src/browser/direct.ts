@@ -11,7 +11,6 @@ const BUFFERED_MAX = 16 * 1024; // on a path that takes nothing no more copies a
 
 export class DirectChannels {
   readonly #copies = new Copies();
-  readonly #direct: RTCDataChannel;
   readonly #second: RTCDataChannel;
   // Bursts: what was written while the path was silent, and four copies each of 20 messages and receipts a second.
   readonly #directBucket = new Bucket(20, 600);
@@ -19,7 +18,6 @@ export class DirectChannels {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(direct: RTCDataChannel, copies: RTCDataChannel) {
-    this.#direct = direct;
     this.#second = copies;
     direct.onopen = () => direct.send(JSON.stringify({ type: 'direct.hello', copies: COPIES_VERSION }));
   }
