@@ -98,7 +98,7 @@ screenshots: ## the pictures in docs/, from the real programs
 soak: ## long runs of the failure tests; LOOKALONG_SEED repeats one, LOOKALONG_ROUNDS sets how many
 	LOOKALONG_SOAK=1 go test -count=1 -v -timeout 30m -run Linear ./signaling/store
 	LOOKALONG_SOAK=1 go test -count=1 -v -timeout 60m -run Fault ./internal/fault
-	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && LOOKALONG_SOAK=1 go test -count=1 -v -timeout 120m -run Fault ./e2e
+	@LOOKALONG_BROWSER=$$(scripts/chromium.sh) && export LOOKALONG_BROWSER && LOOKALONG_SOAK=1 go test -count=1 -v -timeout 180m -run 'Fault|SoakPicture' ./e2e
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME each

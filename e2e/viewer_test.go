@@ -271,6 +271,17 @@ func TestViewerStreams(t *testing.T) {
 	x.v.Until("nothing to be shown", func() bool { return browser.Eval[int](x.v, "document.querySelectorAll('canvas').length") == 0 })
 }
 
+// duplicate opens a viewer's page a second time: the browser's "Duplicate tab" copies what the tab keeps.
+func duplicate(t testing.TB, b *browser.Browser, v *browser.Page) *browser.Page {
+	t.Helper()
+	origin, token := browser.Eval[string](v, "location.origin"), browser.Eval[string](v, "sessionStorage.token")
+	second := b.Profile(t).Open(t, "second viewer", origin)
+	second.WaitPage("Open this page by the address")
+	browser.Eval[bool](second, fmt.Sprintf("(sessionStorage.token=%q,true)", token))
+	second.Reload()
+	return second
+}
+
 // TestViewerFreezesAndReloads: what is frozen stays while the live picture goes on; it is compared side by side; a
 // reload and a second page begin with the picture of now.
 func TestViewerFreezesAndReloads(t *testing.T) {
@@ -304,12 +315,7 @@ func TestViewerFreezesAndReloads(t *testing.T) {
 	x.v.Reload()
 	shows(x.v, "the picture after a reload", 0, two)
 	x.v.WaitPage("Live")
-	// The browser's "Duplicate tab" copies what the tab keeps.
-	origin, token := browser.Eval[string](x.v, "location.origin"), browser.Eval[string](x.v, "sessionStorage.token")
-	second := chromium.Profile(t).Open(t, "second viewer", origin)
-	second.WaitPage("Open this page by the address")
-	browser.Eval[bool](second, fmt.Sprintf("(sessionStorage.token=%q,true)", token))
-	second.Reload()
+	second := duplicate(t, chromium, x.v)
 	shows(second, "the picture in a second page", 0, two)
 	x.frame(0, protocol.FrameKey, pngOf(t, three))
 	shows(x.v, "the next one in the first page", 0, three)
