@@ -223,3 +223,33 @@ func (p *Page) Tree() string {
 	}
 	return b.String()
 }
+
+// Finger is one on the screen, in CSS pixels of the page.
+type Finger struct{ X, Y float64 }
+
+// Touch puts fingers on the page, moves them evenly, and lifts them.
+func (p *Page) Touch(from, to []Finger) {
+	p.t.Helper()
+	const steps = 8
+	p.do("touch", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		send := func(typ input.DispatchTouchEventType, points []*input.TouchPoint) error {
+			_, err := cdp.Call(ctx, t, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: typ, TouchPoints: points})
+			return err
+		}
+		for step := range steps + 1 {
+			points := []*input.TouchPoint{}
+			for i := range from {
+				id, part := float64(i), float64(step)/steps
+				points = append(points, &input.TouchPoint{ID: &id, X: from[i].X + part*(to[i].X-from[i].X), Y: from[i].Y + part*(to[i].Y-from[i].Y)})
+			}
+			typ := input.DispatchTouchEventTypeTouchMove
+			if step == 0 {
+				typ = input.DispatchTouchEventTypeTouchStart
+			}
+			if err := send(typ, points); err != nil {
+				return err
+			}
+		}
+		return send(input.DispatchTouchEventTypeTouchEnd, []*input.TouchPoint{})
+	}))
+}
