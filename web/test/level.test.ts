@@ -36,6 +36,7 @@ test('single pictures go one at a time, and one is tried now and then while ther
   const none = level.waited(stills, 21_000, 40_000);
   assert.equal(level.may(none, 0, 40_000 + level.TRY_EVERY_MS - 1), false);
   assert.equal(level.may(none, 0, 40_000 + level.TRY_EVERY_MS), true);
+  assert.equal(level.may(none, 1, 40_000 + level.TRY_EVERY_MS), true); // a lost one has no ack to wait for
   const tried = level.tried(none, 60_000);
   assert.equal(level.may(tried, 0, 60_000 + level.TRY_EVERY_MS - 1), false);
 });

@@ -150,6 +150,7 @@ export class Share {
     const before = this.#path.level;
     this.#path = path;
     if (path.level === before) return;
+    this.#unacked = []; // a lane that ended took frames with it: they must not hold up the first of this level
     this.#events.level(path.level);
     for (const one of this.#streams.values()) one.keyframe();
   }

@@ -44,8 +44,8 @@ export function arrived(path: Path, tookMs: number, nowMs: number): Path {
 /** Whether a picture may be sent now, at this level, with so many unacknowledged. */
 export function may(path: Path, unacked: number, nowMs: number): boolean {
   if (path.level === 'video') return true;
-  if (unacked > 0) return false; // one at a time
-  return path.level === 'stills' || nowMs >= path.tryAtMs;
+  if (path.level === 'none') return nowMs >= path.tryAtMs; // what is not acknowledged by now may never be
+  return unacked === 0; // one at a time
 }
 
 /** Notes that the one picture was sent that is tried while there are none. */
