@@ -59,11 +59,13 @@ type SessionRejoin struct {
 	Session SessionID `json:"session" v:"max=64"`
 }
 
-// SessionOffer carries an SDP offer (RFC 8829). Only the agent's end offers.
+// SessionOffer carries an SDP offer (RFC 8829). Only the agent's end offers. Decodable is what its viewer can decode, as
+// in ScreenCodecs, where one is open: the first picture is encoded while the path is still being made.
 type SessionOffer struct {
-	Type    string    `json:"type"`
-	Session SessionID `json:"session" v:"max=64"`
-	SDP     string    `json:"sdp" v:"max=16384"`
+	Type      string    `json:"type"`
+	Session   SessionID `json:"session" v:"max=64"`
+	SDP       string    `json:"sdp" v:"max=16384"`
+	Decodable []string  `json:"decodable,omitempty" v:"max=16"`
 }
 
 // SessionAnswer carries the customer's SDP answer.

@@ -232,12 +232,17 @@ func (c *Controller) theViewer() *viewer.Server {
 	return c.viewer
 }
 
+// decodable is what can be shown or recorded here; nil while nobody would see it.
+func (c *Controller) decodable() []string {
+	if c.codecs == nil && c.noViewer {
+		return codecs
+	}
+	return c.codecs
+}
+
 // sendCodecs tells the customer's end what can be shown; its encoder waits for that.
 func (c *Controller) sendCodecs() {
-	list := c.codecs
-	if list == nil && c.noViewer {
-		list = codecs
-	}
+	list := c.decodable()
 	if c.peer == nil || list == nil {
 		return
 	}

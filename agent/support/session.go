@@ -135,7 +135,7 @@ func (c *Controller) startPeer(m protocol.SessionState) {
 	}
 	p, err := peer.New(peer.Config{
 		Role: peer.Offerer, ICEServers: m.ICEServers, RelayOnly: m.RelayOnly, LoopbackOK: m.LoopbackOK,
-		Signaler: signaler{c.cfg.Signaling, id}, Log: c.cfg.Log, Net: c.cfg.Net,
+		Signaler: signaler{c.cfg.Signaling, id, c.decodable()}, Log: c.cfg.Log, Net: c.cfg.Net,
 		OnState: func(s peer.State, reason string) { post(func(c *Controller) { c.onPeer(s, reason) }) },
 		OnControl: func(msg any) {
 			c.heardRecord(msg)
@@ -280,12 +280,13 @@ func (c *Controller) ended(reason string) {
 // signaler sends the peer's messages through the server. What can't be sent now is lost; the next ICE restart
 // repairs it.
 type signaler struct {
-	to Signaling
-	id protocol.SessionID
+	to        Signaling
+	id        protocol.SessionID
+	decodable []string // when the session began
 }
 
 func (s signaler) SendOffer(sdp string) {
-	_ = s.to.Notify(protocol.SessionOffer{Session: s.id, SDP: sdp})
+	_ = s.to.Notify(protocol.SessionOffer{Session: s.id, SDP: sdp, Decodable: s.decodable})
 }
 func (s signaler) SendAnswer(string) {} // only the agent offers
 func (s signaler) SendRestart()      {} // only the customer asks for one

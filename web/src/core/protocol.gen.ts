@@ -757,15 +757,17 @@ export const SessionRejoinFields: Fields = {
   session: { t: 'string', max: 64 },
 };
 
-/** SessionOffer carries an SDP offer (RFC 8829). Only the agent's end offers. */
+/** SessionOffer carries an SDP offer (RFC 8829). Only the agent's end offers. Decodable is what its viewer can decode, as in ScreenCodecs, where one is open: the first picture is encoded while the path is still being made. */
 export interface SessionOffer {
   readonly type: 'session.offer';
   readonly session: string;
   readonly sdp: string;
+  readonly decodable?: readonly string[];
 }
 export const SessionOfferFields: Fields = {
   session: { t: 'string', max: 64 },
   sdp: { t: 'string', max: 16384 },
+  decodable: { opt: true, t: 'list', of: { t: 'string' }, max: 16 },
 };
 
 /** SessionAnswer carries the customer's SDP answer. */
