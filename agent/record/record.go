@@ -163,7 +163,7 @@ func (r *Recorder) take(it item) error {
 	c := codecOf(it.config.Codec)
 	switch {
 	case c == "":
-		if r.result.Images++; r.result.Images == 1 {
+		if r.result.Images++; r.result.Images == 2 { // one alone is a source's first glimpse, with the video behind it
 			r.cfg.Note("The customer's end sends single pictures now, which a recording can't hold. It goes on with the video.")
 		}
 		t.chain = false

@@ -50,10 +50,13 @@ func (g *gate) frame(f *protocol.Frame) (pass, lost bool) {
 		return false, false
 	}
 	format, isImage := strings.CutPrefix(s.config.Codec, "image/")
-	if !isImage {
+	if !isImage && f.Kind != protocol.FrameKey {
 		return true, false
 	}
 	w, h, got := imageSize(f.Data)
+	if !isImage { // an image that the configuration of the video behind it has overtaken: the video is on its way
+		return got == "", false
+	}
 	ok := got != "" && got == format && w == s.config.Width && h == s.config.Height && allowed(w, h) //guard:T32
 	return ok, !ok
 }

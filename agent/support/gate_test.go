@@ -64,6 +64,12 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: pass %v, lost %v; want pass %v", c.name, pass, lost, c.pass)
 		}
 	}
+	// The first glimpse is a JPEG: the configuration of the video behind it may overtake it, and its decoder must not see it.
+	var overtaken gate
+	overtaken.control(protocol.ScreenConfig{Codec: "av01.0.08M.08", Width: 64, Height: 48})
+	if pass, lost := overtaken.frame(&protocol.Frame{Kind: protocol.FrameKey, Data: jpegData}); pass || lost {
+		t.Errorf("an image under a video's configuration: pass %v, lost %v", pass, lost)
+	}
 	// Before the configuration frames wait, a few of them; after the end they wait for the next one.
 	var early gate
 	for i := range maxEarly + 1 {

@@ -1,6 +1,6 @@
 // A source of pictures from a track: MediaStreamTrackProcessor where windows have it (Chromium), otherwise a muted
 // <video> that is sampled by a clock in a worker (Firefox, Safari). Both give no more pictures than the rate asks for
-// and never lose the last one of a movement; the second gives none that is the same as the one before.
+// and never lose the last one of a movement; the second never gives one that is the same as the one before.
 
 import { Differ } from './differ.ts';
 import type { Picture } from './picture.ts';
@@ -15,6 +15,8 @@ export interface CaptureEvents {
 export interface Capture {
   /** at most so many pictures a second; 30 at first */
   rate(fps: number): void;
+  /** Whether it is worth looking if a picture is the same as the one before, which is then left out. */
+  compare(on: boolean): void;
   /** No more pictures from now on. The track is the caller's to stop. */
   stop(): void;
 }
@@ -70,7 +72,10 @@ class Reader implements Capture {
   readonly #frames: ReadableStreamDefaultReader<VideoFrame>;
   readonly #events: CaptureEvents;
   #clock: Clock | null = null;
-  #held: VideoFrame | null = null; // came before its time
+  readonly #differ = new Differ();
+  #held: VideoFrame | null = null; // came before its time, or while the one before was compared
+  #compares = false;
+  #busy = false; // comparing
   #intervalMs = 0;
   #lastMs = 0;
   #stopped = false;
@@ -86,6 +91,11 @@ class Reader implements Capture {
   rate(fps: number): void {
     this.#intervalMs = 1000 / fps;
     if (this.#held !== null) this.#deliver();
+  }
+
+  compare(on: boolean): void {
+    this.#compares = on;
+    if (!on) this.#differ.forget();
   }
 
   stop(): void {
@@ -118,7 +128,7 @@ class Reader implements Capture {
   /** Gives out what is held, now or when its time has come. */
   #deliver(): void {
     const picture = this.#held;
-    if (picture === null) return;
+    if (picture === null || this.#busy) return;
     const now = performance.now();
     const earlyMs = this.#lastMs + this.#intervalMs - now;
     if (earlyMs > 0.3 * this.#intervalMs) {
@@ -129,7 +139,17 @@ class Reader implements Capture {
     }
     this.#held = null;
     this.#lastMs = Math.max(now, this.#lastMs + this.#intervalMs);
-    this.#events.picture(picture);
+    if (this.#compares) void this.#compare(picture);
+    else this.#events.picture(picture);
+  }
+
+  async #compare(picture: VideoFrame): Promise<void> {
+    this.#busy = true;
+    const same = await this.#differ.same(picture);
+    this.#busy = false;
+    if (same || this.#stopped) picture.close();
+    else this.#events.picture(picture);
+    this.#deliver();
   }
 }
 
@@ -156,6 +176,10 @@ class Sampler implements Capture {
 
   rate(fps: number): void {
     this.#intervalMs = 1000 / fps;
+  }
+
+  compare(): void {
+    // always: a video tells of a new picture in no other way
   }
 
   stop(): void {

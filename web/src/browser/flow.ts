@@ -45,6 +45,11 @@ export class Flow {
     return this.#peer.flowing;
   }
 
+  /** Whether the path is still being made: what is encoded now can be sent when it is there. */
+  get opening(): boolean {
+    return this.#peer.phase === 'connecting';
+  }
+
   /** Bits a second that all streams together may have now. */
   get bitrate(): number {
     return this.#rate.bitrate;

@@ -35,7 +35,7 @@ export class Share {
   constructor(peer: Peer, events: ShareEvents) {
     this.#peer = peer;
     this.#events = events;
-    this.#flow = new Flow(peer, { allowed: () => events.allowed(), ready: () => this.#pump() });
+    this.#flow = new Flow(peer, { allowed: () => events.allowed(), ready: () => this.pump() });
     this.#ticker = setInterval(() => this.#look(), LOOK_MS);
   }
 
@@ -136,7 +136,8 @@ export class Share {
     });
   }
 
-  #pump(): void {
+  /** Something that held pictures back is gone. */
+  pump(): void {
     for (const one of this.#streams.values()) one.pump();
   }
 

@@ -2,6 +2,7 @@
 // to the flow. A frame passes the consent's gate when it is captured, before it is encoded and before its bytes are
 // sent; frames are dropped only before the encoder, and what has not changed is not encoded.
 
+import type { Frame } from '../core/frame.ts';
 import * as ladder from '../core/ladder.ts';
 import {
   FRAME_KIND,
@@ -11,9 +12,9 @@ import {
   type ScreenConfig,
 } from '../core/protocol.gen.ts';
 import { type Capture, capture } from './capture.ts';
-import { Differ } from './differ.ts';
 import { type Encoded, Encoder, needsEven } from './encoder.ts';
 import type { Flow } from './flow.ts';
+import { GLIMPSE_BYTES, GLIMPSE_CODEC, type Glimpse, glimpse } from './glimpse.ts';
 import type { Surface } from './picker.ts';
 import { type Picture, sizeOf } from './picture.ts';
 import { makeStill, tooSlow, type Why, whyNot } from './still.ts';
@@ -45,14 +46,11 @@ export class Stream {
   readonly #flow: Flow;
   readonly #events: StreamEvents;
   readonly #encoder: Encoder;
-  readonly #differ = new Differ();
   #track: MediaStreamTrack | null = null;
   #capture: Capture | null = null;
   #surface: Surface = 'unknown';
   #latest: Picture | null = null;
   #captureMs = 0;
-  #next: Picture | null = null; // came while the one before is compared
-  #comparing = false;
   #dirty = false; // the latest picture is not encoded yet
   #needKey = true;
   #paused = false;
@@ -67,6 +65,9 @@ export class Stream {
   #height = 0;
   #bitrate = 0;
   #frame: number;
+  #ahead: Encoded | null = null; // the first frame, made before there was a path
+  #begun = false; // it was asked for
+  #glimpse: Glimpse | null = null; // waits for the path
   readonly #first: number; // frame
   #tiny = 0;
   #settles = 0;
@@ -114,6 +115,8 @@ export class Stream {
   }
 
   keyframe(): void {
+    this.#ahead = null;
+    this.#begun = false;
     this.#needKey = true;
     this.#dirty = this.#latest !== null;
     this.pump();
@@ -169,9 +172,14 @@ export class Stream {
 
   /** Encodes the latest picture if there is a new one and nothing holds it back. */
   pump(): void {
+    if (this.#flow.flowing && !this.#paused) {
+      this.#sendGlimpse();
+      if (this.#ahead !== null) this.#output(this.#ahead);
+    }
     const picture = this.#latest;
     if (picture === null || !this.#dirty || this.#stopped || this.#paused || !this.#chosen()) return;
-    if (!this.#flow.flowing) return; // the path is silent: the track is kept, nothing is encoded
+    const ahead = this.#flow.opening && !this.#begun;
+    if (!this.#flow.flowing && !ahead) return; // the path is silent: the track is kept, nothing is encoded
     if (!this.#events.allowed()) return; //guard:T22
     const now = Date.now();
     const level = this.#events.level();
@@ -186,8 +194,30 @@ export class Stream {
     const key = this.#needKey;
     this.#needKey = false;
     this.#dirty = false;
+    this.#begun = ahead;
     this.#events.shown(picture);
+    if (key && this.#frame === this.#first) void this.#glance(picture);
     this.#encoder.encode(picture, key, this.#captureMs);
+  }
+
+  /** Makes a glimpse of the first picture, and sends it if it is ready before that is encoded. */
+  async #glance(picture: Picture): Promise<void> {
+    if (this.#codec.startsWith('image/') || this.#decodable?.includes(GLIMPSE_CODEC) !== true) return;
+    const small = await glimpse(picture, this.#captureMs);
+    if (small === null || this.#stopped || this.#frame !== this.#first) return;
+    this.#glimpse = small;
+    if (this.#flow.flowing) this.#sendGlimpse();
+  }
+
+  #sendGlimpse(): void {
+    const small = this.#glimpse;
+    this.#glimpse = null;
+    if (small === null || this.#frame !== this.#first || !this.#events.allowed()) return; //guard:T22
+    if (this.#ahead !== null && this.#ahead.data.length <= GLIMPSE_BYTES) return; // the picture itself is as small
+    const { width, height, captureMs, data } = small;
+    if (!this.#events.configured(this.#describe(GLIMPSE_CODEC, width, height))) return;
+    this.#hand(FRAME_KIND.key, captureMs, data);
+    if (this.#config !== '') this.#events.configured(JSON.parse(this.#config));
   }
 
   /** A picture of the source. */
@@ -196,32 +226,10 @@ export class Stream {
       picture.close(); //guard:T22
       return;
     }
-    if (this.#comparing) {
-      this.#next?.close();
-      this.#next = picture;
-    } else if (this.#tiny >= STILL_AFTER && this.#surface !== 'browser' && 'copyTo' in picture) {
-      void this.#compare(picture);
-    } else this.#take(picture);
-  }
-
-  /** Takes a picture only if it differs from the one before. */
-  async #compare(picture: VideoFrame): Promise<void> {
-    this.#comparing = true;
-    const captureMs = Date.now();
-    const same = await this.#differ.same(picture);
-    this.#comparing = false;
-    if (same || this.#stopped) picture.close();
-    else this.#take(picture, captureMs);
-    const next = this.#next;
-    this.#next = null;
-    if (next !== null) this.#arrived(next);
-  }
-
-  #take(picture: Picture, captureMs = Date.now()): void {
     if (this.#latest === null) this.#fullColour = hasFullColour(picture);
     this.#latest?.close();
     this.#latest = picture;
-    this.#captureMs = captureMs;
+    this.#captureMs = Date.now();
     this.#dirty = true;
     this.#settles = 0;
     clearTimeout(this.#settle);
@@ -262,42 +270,61 @@ export class Stream {
       this.#bitrate = bitrate;
       if (!this.#encoder.configure(codec, width, height, bitrate)) return false;
     }
-    const stream = this.number === 0 ? {} : { stream: this.number };
-    const config: ScreenConfig = { type: 'screen.config', ...stream, codec, width, height, surface: this.#surface };
+    return this.#flow.opening || this.#tell();
+  }
+
+  /** Tells the agent's end what the frames are that follow, if it does not know; false when that can't be sent. */
+  #tell(): boolean {
+    const config = this.#describe(this.#codec, this.#width, this.#height);
     const text = JSON.stringify(config);
-    if (text !== this.#config) {
-      if (!this.#events.configured(config)) return false;
-      this.#config = text;
-      this.#needKey = true;
-    }
+    if (text === this.#config) return true;
+    if (!this.#events.configured(config)) return false;
+    this.#config = text;
+    this.#needKey = true;
     return true;
+  }
+
+  #describe(codec: string, width: number, height: number): ScreenConfig {
+    const stream = this.number === 0 ? {} : { stream: this.number };
+    return { type: 'screen.config', ...stream, codec, width, height, surface: this.#surface };
   }
 
   #output(encoded: Encoded): void {
     if (this.#stopped || !this.#events.allowed()) return; //guard:T22
+    const ahead = this.#begun;
+    if (ahead && this.#flow.opening) {
+      this.#ahead = encoded; // sent when the path is there
+      return;
+    }
+    this.#ahead = null;
+    this.#begun = false;
     if (encoded.data.length > MAX_FRAME_BYTES) {
       this.#broken();
       return;
     }
     const image = this.#codec.startsWith('image/');
     if (image) this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
-    const frame = this.#frame;
-    this.#frame = (this.#frame + 1) >>> 0;
-    const kind = encoded.key ? FRAME_KIND.key : FRAME_KIND.delta;
-    const captureMs = encoded.captureMs >>> 0;
-    if (this.#flow.send({ kind, stream: this.number, frame, captureMs, data: encoded.data })) {
-      this.#events.sent(frame);
-    } else {
-      this.#needKey = true; // the chain starts anew
+    if (ahead) {
+      this.#tell();
+      this.#needKey = false; // this frame is the key
     }
+    this.#hand(encoded.key ? FRAME_KIND.key : FRAME_KIND.delta, encoded.captureMs, encoded.data);
     if (!image) this.#rest(encoded);
     if (!encoded.key) this.#steer(encoded.tookMs);
+  }
+
+  #hand(kind: Frame['kind'], captureMs: number, data: Uint8Array<ArrayBuffer>): void {
+    const frame = this.#frame;
+    this.#frame = (this.#frame + 1) >>> 0;
+    if (this.#flow.send({ kind, stream: this.number, frame, captureMs: captureMs >>> 0, data }))
+      this.#events.sent(frame);
+    else this.#needKey = true; // the chain starts anew
   }
 
   /** Encodes the last picture of a movement again until the encoder has nothing to add. */
   #rest(encoded: Encoded): void {
     this.#tiny = !encoded.key && encoded.data.length < TINY_BYTES ? this.#tiny + 1 : 0;
-    if (this.#tiny === 0) this.#differ.forget();
+    this.#compare();
     clearTimeout(this.#settle);
     if (this.#tiny > 1 || this.#settles >= SETTLE_MAX) return;
     this.#settle = setTimeout(() => {
@@ -306,6 +333,11 @@ export class Stream {
       this.#dirty = true;
       this.pump();
     }, SETTLE_MS);
+  }
+
+  /** Pictures of what stands still are compared before they are encoded; a tab's come only when it has changed. */
+  #compare(): void {
+    this.#capture?.compare(this.#tiny >= STILL_AFTER && this.#surface !== 'browser');
   }
 
   #steer(tookMs: number): void {
@@ -335,14 +367,15 @@ export class Stream {
     this.#encoder.reset();
     this.#codec = '';
     this.#tiny = 0;
-    this.#differ.forget();
+    this.#ahead = null;
+    this.#begun = false;
+    this.#compare();
   }
 
   #drop(): void {
     this.#latest?.close();
     this.#latest = null;
-    this.#next?.close();
-    this.#next = null;
+    this.#glimpse = null;
     this.#dirty = false;
   }
 }

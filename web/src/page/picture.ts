@@ -26,6 +26,7 @@ export class Picture {
   #share: Share | null = null;
   readonly #sources = new Map<number, Source>(); // by stream; the first that was chosen is 0
   #codecs: readonly string[] | null = null;
+  #offered = false; // the codecs came with the offer; the path has not confirmed them yet
   #paused = false;
   #picks = 0;
   #what: What = 'screen'; // that the customer was asked to show
@@ -61,6 +62,7 @@ export class Picture {
   attach(peer: Peer): void {
     this.#peer = peer;
     this.#codecs = null;
+    this.#offered = false;
     this.#paused = false;
     if (this.#sources.size > 0) void this.#start();
   }
@@ -72,6 +74,26 @@ export class Picture {
     this.#peer = null;
     this.#untold = [];
     this.#told = null;
+  }
+
+  /** What the agent's viewer could decode when the session began: the first picture need not wait for the path. */
+  offered(decodable: readonly string[]): void {
+    if (this.#codecs !== null) return; // an ICE restart's
+    this.#offered = true;
+    this.#codecs = decodable;
+    this.#share?.codecs(decodable);
+  }
+
+  #decodable(list: readonly string[]): void {
+    const known = this.#offered && list.join() === this.#codecs?.join();
+    this.#offered = false;
+    this.#codecs = list;
+    if (!known) this.#share?.codecs(list); // it may be another viewer: a key frame
+  }
+
+  /** The path is there for the first time. */
+  opened(): void {
+    this.#share?.pump();
   }
 
   /** The path is back after a silence. */
@@ -89,8 +111,7 @@ export class Picture {
     switch (message.type) {
       case 'screen.codecs':
         this.#viewer(true);
-        this.#codecs = message.decodable;
-        this.#share?.codecs(message.decodable);
+        this.#decodable(message.decodable);
         return;
       case 'screen.pause':
         this.#viewer(!message.paused);

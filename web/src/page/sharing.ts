@@ -152,8 +152,10 @@ export class Sharing {
         if (message.session !== this.#client.model.session?.id) return;
         if (this.#peer === null) {
           if (this.#early.length < EARLY_MAX) this.#early.push(message);
-        } else if (message.type === 'session.offer') this.#peer.offer(message);
-        else this.#peer.candidate(message);
+        } else if (message.type === 'session.offer') {
+          this.#peer.offer(message);
+          if (message.decodable !== undefined) this.picture.offered(message.decodable);
+        } else this.#peer.candidate(message);
         return;
       case 'consent.ask':
         if (message.session !== this.#client.model.session?.id || this.#peer === null) return;
@@ -303,13 +305,17 @@ export class Sharing {
         if (session === null) return;
         this.#client.update({ session: { ...session, phase, silenceMs } });
         if (phase !== 'connected') return;
-        if (session.phase === 'reconnecting') this.picture.resume();
-        else for (const one of this.directs.waiting()) this.#pass(one);
+        if (session.phase === 'reconnecting') {
+          this.picture.resume();
+          return;
+        }
+        this.picture.opened();
+        for (const one of this.directs.waiting()) this.#pass(one);
       },
     });
-    for (const one of this.#early.splice(0)) this.receive(one);
     this.picture.flush(message.session);
     this.picture.attach(this.#peer);
+    for (const one of this.#early.splice(0)) this.receive(one);
     this.#keep(this.#client.model.consent.state === 'on');
   }
 
