@@ -60,15 +60,11 @@ func runRecord(ctx context.Context, o *recordOptions) error {
 	if err := free(o.file, o.force); err != nil {
 		return err
 	}
-	r, item, err := o.room(ctx)
+	r, err := o.claimed(ctx, o.viewerPort)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if err := r.claim(ctx, item.Conversation); err != nil {
-		return err
-	}
-	r.withSessions(ctx, o.viewerPort)
 	view := &viewing{room: r, noOpen: o.noOpen, note: a.note, wanted: o.view}
 	var rec *recorded
 	picture(r, func(s support.Status) {

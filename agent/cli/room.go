@@ -106,6 +106,20 @@ func (o *oneOptions) room(ctx context.Context) (*room, protocol.QueueItem, error
 	return r, item, nil
 }
 
+// claimed is room with the conversation taken, ready for a session; the viewer page gets that port, or any for 0.
+func (o *oneOptions) claimed(ctx context.Context, viewerPort int) (*room, error) {
+	r, item, err := o.room(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.claim(ctx, item.Conversation); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.withSessions(ctx, viewerPort)
+	return r, nil
+}
+
 func (r *room) post(fn func()) { r.box.Post(fn) }
 
 // claim takes the conversation, or one's own again, and holds it while the room is open.

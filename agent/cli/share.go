@@ -39,15 +39,11 @@ func newShareCmd(a *app) *cobra.Command {
 
 func runShare(ctx context.Context, o *shareOptions) error {
 	a := o.app
-	r, item, err := o.room(ctx)
+	r, err := o.claimed(ctx, o.viewerPort)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if err := r.claim(ctx, item.Conversation); err != nil {
-		return err
-	}
-	r.withSessions(ctx, o.viewerPort)
 	view := &viewing{room: r, noOpen: o.noOpen, note: a.note, wanted: true}
 	if o.noOpen {
 		view.print = func(url string) { fmt.Fprintln(a.io.Out, url) }

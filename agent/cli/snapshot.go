@@ -65,15 +65,11 @@ func runSnapshot(ctx context.Context, o *snapshotOptions) error {
 	if err := free(o.file, o.force); err != nil {
 		return err
 	}
-	r, item, err := o.room(ctx)
+	r, err := o.claimed(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if err := r.claim(ctx, item.Conversation); err != nil {
-		return err
-	}
-	r.withSessions(ctx, 0)
 	asked := false
 	picture(r, func(s support.Status) {
 		if asked {
