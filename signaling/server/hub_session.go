@@ -169,11 +169,9 @@ func (h *hub) handleSession(c *conn, s *session, msg any) {
 	case protocol.SessionRejoin:
 		h.rejoin(c, s, m.ID)
 	case protocol.SessionOffer:
-		h.describe(c, s, m.SDP, func(sdp string) any {
-			return protocol.SessionOffer{Session: m.Session, SDP: sdp, Decodable: m.Decodable}
-		})
+		h.describe(c, s, m.SDP, func(sdp string) any { m.SDP = sdp; return m })
 	case protocol.SessionAnswer:
-		h.describe(c, s, m.SDP, func(sdp string) any { return protocol.SessionAnswer{Session: m.Session, SDP: sdp} })
+		h.describe(c, s, m.SDP, func(sdp string) any { m.SDP = sdp; return m })
 	case protocol.SessionCandidate:
 		h.candidate(c, s, m)
 	case protocol.SessionRestart:
