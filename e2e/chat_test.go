@@ -196,3 +196,25 @@ func TestSendDirectFromACommand(t *testing.T) {
 		t.Errorf("refused: exit code %d, want 5: %s", code, again.err)
 	}
 }
+
+// TestTypingDrawsNoMessageAgain: each key changes the page's model, and a long conversation must not be drawn anew for it.
+// What a row needs each time that it is drawn is the text of its time.
+func TestTypingDrawsNoMessageAgain(t *testing.T) {
+	s := newSite(t)
+	_, c := s.customer()
+	for i := range 5 {
+		write(c, fmt.Sprint("message ", i))
+	}
+	c.WaitText("log", "Conversation", "Sent")
+	browser.Eval[bool](c, `(()=>{window.drawn=0;const old=Date.prototype.toLocaleTimeString;
+Date.prototype.toLocaleTimeString=function(...a){window.drawn++;return old.apply(this,a)};return true})()`)
+	c.Type("textbox", "Message", "a longer text of many keys")
+	if n := browser.Eval[int](c, "window.drawn"); n != 0 {
+		t.Errorf("typing drew %d messages again", n)
+	}
+	c.Press("Enter")
+	c.Until("the new one to be drawn, and that alone", func() bool {
+		n := browser.Eval[int](c, "window.drawn")
+		return n > 0 && n < 5
+	})
+}

@@ -1,5 +1,6 @@
 // The conversation: stored messages, direct ones and those on their way, with their delivery.
 
+import { Component } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type Delivery, delivery } from '../core/log.ts';
 import { langTag } from '../core/text.ts';
@@ -26,6 +27,8 @@ export function Conversation({ client, model }: Props) {
   const follow = useRef(true);
   const [below, setBelow] = useState(false);
   const rows = collect(model);
+  const days = rows.map((row) => new Date(row.atMs).toDateString());
+  const today = new Date().toDateString();
   const last = rows.at(-1);
   const mineLast = rows.findLast((row) => row.from === 'me' && !row.direct)?.key;
 
@@ -68,12 +71,14 @@ export function Conversation({ client, model }: Props) {
           </div>
         )}
         {rows.map((row, i) => (
-          <MessageRow
+          <KeptRow
             key={row.key}
             client={client}
-            model={model}
+            text={text}
+            lang={model.lang}
             row={row}
-            before={rows[i - 1]}
+            day={days[i] === days[i - 1] ? '' : days[i] === today ? 'today' : 'before'}
+            joined={joins(rows[i - 1], row)}
             labelled={row.key === mineLast}
           />
         ))}
@@ -94,23 +99,47 @@ export function Conversation({ client, model }: Props) {
   );
 }
 
-function MessageRow({
-  client,
-  model,
-  row,
-  before,
-  labelled,
-}: Props & { row: Row; before: Row | undefined; labelled: boolean }) {
-  const { text } = model;
-  const tag = langTag(model.lang);
+interface RowProps {
+  readonly client: Props['client'];
+  readonly text: Model['text'];
+  readonly lang: Model['lang'];
+  readonly row: Row;
+  /** the line with the date above it */
+  readonly day: '' | 'today' | 'before';
+  /** it has the same author as the one above */
+  readonly joined: boolean;
+  readonly labelled: boolean;
+}
+
+function joins(before: Row | undefined, row: Row): boolean {
+  return before?.from === row.from && before.name === row.name && before.direct === row.direct;
+}
+
+/** A row that is drawn again only when something of it has changed: every key that is typed changes the model. */
+class KeptRow extends Component<RowProps> {
+  override shouldComponentUpdate({ row, ...next }: RowProps): boolean {
+    const { row: was, ...now } = this.props;
+    return !same(was, row) || !same(now, next);
+  }
+
+  override render() {
+    return <MessageRow {...this.props} />;
+  }
+}
+
+function same<T extends object>(a: T, b: T): boolean {
+  return (Object.keys(a) as (keyof T)[]).every((key) => a[key] === b[key]);
+}
+
+function MessageRow({ client, text, lang, row, day, joined: sameAuthor, labelled }: RowProps) {
+  const tag = langTag(lang);
   const at = new Date(row.atMs);
-  const day = before === undefined || new Date(before.atMs).toDateString() !== at.toDateString();
-  const joined = !day && before.from === row.from && before.name === row.name && before.direct === row.direct;
+  const joined = day === '' && sameAuthor;
   const who = row.from === 'me' ? text.you : row.from === 'system' ? text.system : row.name || text.agent;
   const id = row.key.slice(row.key.indexOf(':') + 1);
   return (
     <>
-      {day && <p class="day">{dayText(at, tag, text.today)}</p>}
+      {day !== '' && <p class="day">{day === 'today' ? text.today : dayText(at, tag)}</p>}
       <div class={`row ${row.from}${row.direct ? ' direct' : ''}${joined ? ' joined' : ''}`}>
         <p class={row.from === 'agent' && !joined ? 'name' : 'hidden'}>{who}</p>
         <div class="bubble">
@@ -127,7 +156,7 @@ function MessageRow({
         <p class="meta">
           <time dateTime={at.toISOString()}>{at.toLocaleTimeString(tag, { hour: '2-digit', minute: '2-digit' })}</time>
           {row.mark !== '' && (
-            <Mark model={model} mark={row.mark} direct={row.direct} visible={labelled || row.mark === 'failed'} />
+            <Mark text={text} mark={row.mark} direct={row.direct} visible={labelled || row.mark === 'failed'} />
           )}
         </p>
         {row.mark === 'failed' && (
@@ -154,8 +183,14 @@ function MessageRow({
   );
 }
 
-function Mark({ model, mark, direct, visible }: { model: Model; mark: Delivery; direct: boolean; visible: boolean }) {
-  const { text } = model;
+interface MarkProps {
+  readonly text: Model['text'];
+  readonly mark: Delivery;
+  readonly direct: boolean;
+  readonly visible: boolean;
+}
+
+function Mark({ text, mark, direct, visible }: MarkProps) {
   const words = {
     sending: text.sending,
     sent: text.sent,
@@ -192,8 +227,7 @@ function Linked({ text }: { text: string }) {
   );
 }
 
-function dayText(at: Date, tag: string, today: string): string {
-  if (at.toDateString() === new Date().toDateString()) return today;
+function dayText(at: Date, tag: string): string {
   return at.toLocaleDateString(tag, { weekday: 'long', day: 'numeric', month: 'long' });
 }
 

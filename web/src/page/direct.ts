@@ -27,7 +27,7 @@ export class Directs {
   }
 
   delivered(id: string): void {
-    this.#change((one) => one.mine && one.id === id, 'delivered');
+    this.#change((one) => one.mine && one.id === id && one.state !== 'delivered', 'delivered');
   }
 
   failed(id: string): void {
