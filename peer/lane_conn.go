@@ -137,9 +137,7 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 		return err
 	}
 	defer func() { _ = association.Close() }()
-	channel, err := datachannel.Dial(association, protocol.ChannelLane, &datachannel.Config{
-		Negotiated: true, Label: protocol.LabelLane, ChannelType: datachannel.ChannelTypePartialReliableRexmitUnordered, LoggerFactory: quiet,
-	})
+	channel, err := reportsOn(association)
 	if err != nil {
 		return err
 	}
@@ -152,6 +150,19 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 		}
 		message(b[:n], time.Now())
 	}
+}
+
+// reportsOn opens the channel for the reports: without order or repair. datachannel.Dial would leave the stream of a
+// negotiated channel as it is, ordered and repaired: each report would wait for those lost before it.
+func reportsOn(a *sctp.Association) (*datachannel.DataChannel, error) {
+	stream, err := a.OpenStream(protocol.ChannelLane, sctp.PayloadTypeWebRTCBinary)
+	if err != nil {
+		return nil, err
+	}
+	stream.SetReliabilityParams(true, sctp.ReliabilityTypeRexmit, 0)
+	return datachannel.Client(stream, &datachannel.Config{
+		Negotiated: true, Label: protocol.LabelLane, ChannelType: datachannel.ChannelTypePartialReliableRexmitUnordered, LoggerFactory: quiet,
+	})
 }
 
 // expect refuses every certificate but the one with this fingerprint.
