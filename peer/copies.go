@@ -149,6 +149,9 @@ func (p *Peer) onCopy(e received) {
 		p.onDirectMessage(m, true, e.at)
 	case protocol.DirectAck:
 		p.onReceipt(m, true)
+	case protocol.PeerPing: // of a silent path that is back: what was lost on control would hold it up
+		p.heard(e.at)
+		p.send.copy(string(protocol.Encode(pong(m, e.at))))
 	case protocol.Unknown: // a newer program's
 	default:
 		p.breach("a copy of what is never copied")

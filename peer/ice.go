@@ -30,6 +30,9 @@ func (p *Peer) create() error {
 	t := p.cfg.Timers
 	s.SetICETimeouts(t.ICEDisconnected, t.ICEFailed, t.ICEKeepAlive)
 	s.SetSCTPRTOMax(2 * time.Second)
+	if p.cfg.Role == Offerer { // it sends little: after a cut that is there sooner, and repeating it in vain costs little
+		s.SetSCTPRTOMax(time.Second)
+	}
 	s.SetSCTPMaxMessageSize(protocol.MaxChannelBytes)
 	s.SetDTLSInsecureSkipHelloVerify(false) //guard:T36
 	s.SetIncludeLoopbackCandidate(p.loopback())

@@ -22,6 +22,7 @@ type keepAlive struct {
 	began     time.Time // of connecting
 	tried     int       // restarts since began, or since the silence
 	heardAt   time.Time
+	pathAt    time.Time // since when ICE has its path; zero while it has none
 	pinged    time.Time
 	statsAt   time.Time
 	pings     int64
@@ -41,17 +42,12 @@ func (p *Peer) onControl(e received) {
 		p.breach(err.Error())
 		return
 	}
-	a := &p.alive
-	if e.at.After(a.heardAt) {
-		a.heardAt = e.at
-	}
-	a.tried = 0
-	p.step(heard, "")
+	p.heard(e.at)
 	switch m := msg.(type) {
 	case protocol.PeerPing:
-		_ = p.send.control(protocol.PeerPong{N: m.N, SentMs: m.SentMs, AtMs: e.at.UnixMilli()}) // a full channel is silence, which is watched
+		_ = p.send.control(pong(m, e.at)) // a full channel is silence, which is watched
 	case protocol.PeerPong:
-		a.onPong(m, e.at)
+		p.alive.onPong(m, e.at)
 	case protocol.PeerBye:
 		reason := m.Reason
 		if !slices.Contains(protocol.EndReasons, reason) {
@@ -67,6 +63,27 @@ func (p *Peer) onControl(e received) {
 			p.cfg.OnControl(msg)
 		}
 	}
+}
+
+// heard notes a sign of life.
+func (p *Peer) heard(at time.Time) {
+	a := &p.alive
+	if at.After(a.heardAt) {
+		a.heardAt = at
+	}
+	a.tried = 0
+	p.step(heard, "")
+}
+
+func pong(m protocol.PeerPing, at time.Time) protocol.PeerPong {
+	return protocol.PeerPong{N: m.N, SentMs: m.SentMs, AtMs: at.UnixMilli()}
+}
+
+// settling: ICE has found a path and the data is about to come, when SCTP's timers (3 s in a browser) run out.
+// Another restart would take the path away again.
+func (p *Peer) settling(now time.Time) bool {
+	at := p.alive.pathAt
+	return p.State() == Reconnecting && !at.IsZero() && now.Sub(at) < p.cfg.Timers.Settle
 }
 
 // onPong learns from an answer to one of the last pings; any other is ignored.
@@ -124,6 +141,11 @@ func (p *Peer) onTick(now time.Time) {
 	default:
 		return
 	}
+	if p.pc.ICEConnectionState() != webrtc.ICEConnectionStateConnected {
+		a.pathAt = time.Time{}
+	} else if a.pathAt.IsZero() {
+		a.pathAt = now
+	}
 	p.laneTick(now)
 	silence := now.Sub(a.heardAt)
 	if silence >= t.Lost {
@@ -137,7 +159,7 @@ func (p *Peer) onTick(now time.Time) {
 	for due < len(t.Restarts) && silence >= t.Restarts[due] {
 		due++
 	}
-	if due > a.tried {
+	if due > a.tried && !p.settling(now) {
 		a.tried = due
 		p.restart()
 	} else if p.State() == Reconnecting && p.iceGaveUp() {

@@ -35,6 +35,7 @@ type negotiation struct {
 func (p *Peer) offer(restart bool) {
 	n := &p.nego
 	n.offered = time.Now()
+	p.alive.pathAt = time.Time{}
 	if p.pc.SignalingState() == webrtc.SignalingStateHaveLocalOffer {
 		p.cfg.Signaler.SendOffer(n.lastOffer)
 		for _, c := range n.sent {
@@ -65,8 +66,8 @@ func (p *Peer) restart() {
 		p.cfg.Signaler.SendRestart()
 		return
 	}
-	if time.Since(p.nego.offered) < p.cfg.Timers.RestartGap {
-		return // both ends, or two reasons, ask at about the same time
+	if time.Since(p.nego.offered) < p.cfg.Timers.RestartGap || p.settling(time.Now()) {
+		return // both ends, or two reasons, ask at about the same time; or one asks that has not heard yet
 	}
 	p.log.Info("peer session restarts ICE")
 	p.offer(true)
@@ -150,6 +151,7 @@ func (e offerArrived) apply(p *Peer) {
 	}
 	n := &p.nego
 	n.offered = time.Now()
+	p.alive.pathAt = time.Time{}
 	p.cfg.Signaler.SendAnswer(answer.SDP)
 	if ufrag := ufragOf(answer.SDP); ufrag != n.localUfrag {
 		n.localUfrag, n.sent = ufrag, nil

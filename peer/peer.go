@@ -45,6 +45,7 @@ type Timers struct {
 	Connect      time.Duration   // until a session that never opened is Ended("failed"); default 30 s
 	ConnectRetry time.Duration   // between tries while connecting; default 10 s
 	RestartGap   time.Duration   // in which a second request for a restart is ignored; default 2 s
+	Settle       time.Duration   // that a path found after a silence has until the data comes; default 6 s
 	Bye          time.Duration   // that a goodbye may take to get through; default 1 s
 	Stats        time.Duration   // between OnStats calls; default 1 s
 
@@ -58,7 +59,7 @@ func (t *Timers) defaults() {
 	}{
 		{&t.Ping, time.Second}, {&t.Silent, 3 * time.Second}, {&t.Lost, 120 * time.Second},
 		{&t.Connect, 30 * time.Second}, {&t.ConnectRetry, 10 * time.Second}, {&t.RestartGap, 2 * time.Second},
-		{&t.Bye, time.Second}, {&t.Stats, time.Second},
+		{&t.Settle, 6 * time.Second}, {&t.Bye, time.Second}, {&t.Stats, time.Second},
 		{&t.ICEDisconnected, 3 * time.Second}, {&t.ICEFailed, 15 * time.Second}, {&t.ICEKeepAlive, time.Second},
 	} {
 		if *d.field == 0 {

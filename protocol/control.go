@@ -20,7 +20,8 @@ const (
 	MaxChannelBytes           = 16384 // of one data-channel message, header included (RFC 8831, 6.6)
 	MaxCopyBytes              = 1100  // of one message on copies: with all headers one SCTP packet, as a lane's fragment
 	MaxSessionChannels        = 8
-	CopiesVersion             = 1
+	CopiesVersion             = 2
+	CopiesWithSigns           = 2 // the first version in which PeerPing and PeerPong may come on copies
 )
 
 // PeerPing is the keep-alive on control, every second from both sides.
@@ -168,6 +169,7 @@ type RecordState struct {
 
 // DirectHello says that this end takes copies, and in which version: the first message on direct. A copy is a
 // DirectMessage or DirectAck that also travels on channel copies, once or several times, until there is a receipt.
+// From version 2 on a PeerPing may travel there too, after a silence, and is answered there.
 type DirectHello struct {
 	Type   string `json:"type"`
 	Copies int    `json:"copies" v:"min=1"`

@@ -27,7 +27,7 @@ func Fast() peer.Timers {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	return peer.Timers{
 		Ping: ms(50), Silent: ms(300), Restarts: []time.Duration{ms(300), ms(1000), ms(2000), ms(4000), ms(8000), ms(16000)},
-		Lost: 25 * time.Second, Connect: 20 * time.Second, ConnectRetry: 2 * time.Second, RestartGap: ms(200), Stats: ms(100),
+		Lost: 25 * time.Second, Connect: 20 * time.Second, ConnectRetry: 2 * time.Second, RestartGap: ms(200), Settle: ms(600), Stats: ms(100),
 		ICEDisconnected: ms(300), ICEFailed: ms(800), ICEKeepAlive: ms(100),
 	}
 }

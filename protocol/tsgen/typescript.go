@@ -88,6 +88,7 @@ func typescript(c comments) ([]byte, error) {
 	p("export const MAX_CHANNEL_BYTES = %d;", protocol.MaxChannelBytes)
 	p("export const MAX_COPY_BYTES = %d;", protocol.MaxCopyBytes)
 	p("export const COPIES_VERSION = %d;", protocol.CopiesVersion)
+	p("export const COPIES_WITH_SIGNS = %d;", protocol.CopiesWithSigns)
 	p("export const MAX_TEXT_CHARS = %d;", protocol.MaxTextChars)
 	p("export const MAX_TEXT_BYTES = %d;", protocol.MaxTextBytes)
 	p("export const FRAME_HEADER_BYTES = %d;", protocol.FrameHeaderBytes)

@@ -3,13 +3,22 @@
 
 import { Bucket } from '../core/bucket.ts';
 import { Copies } from '../core/copies.ts';
-import { COPIES_VERSION, type DirectAck, type DirectHello, type DirectMessage } from '../core/protocol.gen.ts';
+import {
+  COPIES_VERSION,
+  COPIES_WITH_SIGNS,
+  type DirectAck,
+  type DirectHello,
+  type DirectMessage,
+  type PeerPing,
+} from '../core/protocol.gen.ts';
 
 export type Direct = DirectHello | DirectMessage | DirectAck;
 
 const BUFFERED_MAX = 16 * 1024; // on a path that takes nothing no more copies are added
 
 export class DirectChannels {
+  /** whether the other end takes signs of life on `copies` */
+  signs = false;
   readonly #copies = new Copies();
   readonly #second: RTCDataChannel;
   // Bursts: what was written while the path was silent, and four copies each of 20 messages and receipts a second.
@@ -46,6 +55,7 @@ export class DirectChannels {
       case 'direct.hello':
         if (copied) return 'bad';
         this.#copies.able = true;
+        this.signs = message.copies >= COPIES_WITH_SIGNS;
         return 'done';
       case 'direct.ack':
         this.#copies.confirmed(message.id);
@@ -64,6 +74,11 @@ export class DirectChannels {
             return 'bad';
         }
     }
+  }
+
+  /** Sends a sign of life on `copies`, where nothing that was lost holds it up. */
+  sign(message: PeerPing): void {
+    this.#copy(JSON.stringify(message));
   }
 
   close(): void {

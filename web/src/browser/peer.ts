@@ -34,6 +34,8 @@ export interface PeerEvents {
 
 const PING_MS = 1_000;
 const BAD_MAX = 50; // messages that break the contract, in one session
+const SHOWN = 4; // packets behind a lost one: three that arrive make SCTP repeat it at once
+const QUIET_MS = 2_000;
 const TICK_MS = 250; // how late silence may be seen; a hidden tab's timers come once a second
 
 export class Peer {
@@ -80,6 +82,9 @@ export class Peer {
     this.control.onopen = () => this.#opened();
     this.control.onclose = () => this.#end('gone');
     this.#pc.ondatachannel = () => this.#end('failed'); //guard:T21
+    this.#pc.oniceconnectionstatechange = () => {
+      if (this.#phase === 'reconnecting' && this.#pc.iceConnectionState === 'connected') this.#ping();
+    };
     this.#pc.onicecandidate = (event) => this.#sendCandidate(event.candidate);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     addEventListener('online', this.#networkChanged);
@@ -92,6 +97,11 @@ export class Peer {
   /** Whether frames may be put on the way now. */
   get flowing(): boolean {
     return this.#phase === 'connected' && this.screen.readyState === 'open';
+  }
+
+  /** Whether a sign of life is overdue: what is put on a reliable channel now may stand before all else later. */
+  get quiet(): boolean {
+    return this.#phase === 'connected' && Date.now() - this.#heardMs > QUIET_MS;
   }
 
   /** Takes new ICE servers after a rejoin. */
@@ -174,7 +184,8 @@ export class Peer {
     const result = fits ? decode(data, 'peer') : null;
     if (result?.kind === 'unknown') return; // of a newer version
     const message = result?.kind === 'message' ? result.message : null;
-    if (message === null || isDirect(message) !== direct) {
+    const sign = copied && message?.type === 'peer.pong'; // to a ping that came so
+    if (message === null || (isDirect(message) !== direct && !sign)) {
       this.#broken();
       return;
     }
@@ -228,7 +239,20 @@ export class Peer {
     this.#heardMs = Date.now();
     this.#silenceMs = 0;
     this.#asked = 0;
-    if (this.#phase === 'reconnecting') this.#move('heard');
+    if (this.#phase !== 'reconnecting') return;
+    this.#move('heard');
+    if (this.#directs.signs) for (let i = 0; i < SHOWN; i++) this.#ping(true);
+  }
+
+  /**
+   * On a silent path by copies, and a few when it is back: they are not held up by what was lost on `control`, which
+   * SCTP repeats when its timer runs out, after 3 s by then, or when three later packets have arrived.
+   */
+  #ping(copied = this.#phase === 'reconnecting' && this.#directs.signs): void {
+    this.#pingedMs = Date.now();
+    const message = { type: 'peer.ping', n: this.#n++, sentMs: this.#pingedMs } as const;
+    if (copied) this.#directs.sign(message);
+    else this.send(message);
   }
 
   #tick(): void {
@@ -237,10 +261,8 @@ export class Peer {
       if (now - this.#startedMs > CONNECT_MS) this.#end('failed');
       return;
     }
-    if (now - this.#pingedMs >= PING_MS - TICK_MS / 2) {
-      this.#pingedMs = now;
-      this.send({ type: 'peer.ping', n: this.#n++, sentMs: now });
-    }
+    const due = now - this.#pingedMs >= PING_MS - TICK_MS / 2;
+    if (due) this.#ping();
     this.#silenceMs = now - this.#heardMs;
     const verdict = judge(this.#silenceMs, this.#events.peerGone());
     if (verdict === 'lost' || verdict === 'gone') {
@@ -249,10 +271,10 @@ export class Peer {
     }
     if (verdict === 'fine') return;
     if (this.#phase === 'connected') this.#move('silent');
-    else if (this.#pingedMs === now) this.#events.phase(this.#phase, this.#silenceMs);
-    const due = restartsDue(this.#silenceMs);
-    if (due > this.#asked) {
-      this.#asked = due;
+    else if (due) this.#events.phase(this.#phase, this.#silenceMs);
+    const restarts = restartsDue(this.#silenceMs);
+    if (restarts > this.#asked) {
+      this.#asked = restarts;
       this.#askRestart();
     }
   }

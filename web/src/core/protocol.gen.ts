@@ -5,7 +5,8 @@ export const SUBPROTOCOL = 'lookalong.v1';
 export const MAX_MESSAGE_BYTES = 65536;
 export const MAX_CHANNEL_BYTES = 16384;
 export const MAX_COPY_BYTES = 1100;
-export const COPIES_VERSION = 1;
+export const COPIES_VERSION = 2;
+export const COPIES_WITH_SIGNS = 2;
 export const MAX_TEXT_CHARS = 4000;
 export const MAX_TEXT_BYTES = 16000;
 export const FRAME_HEADER_BYTES = 16;
@@ -1094,7 +1095,7 @@ export const RecordStateFields: Fields = {
   atMs: { t: 'number' },
 };
 
-/** DirectHello says that this end takes copies, and in which version: the first message on direct. A copy is a DirectMessage or DirectAck that also travels on channel copies, once or several times, until there is a receipt. */
+/** DirectHello says that this end takes copies, and in which version: the first message on direct. A copy is a DirectMessage or DirectAck that also travels on channel copies, once or several times, until there is a receipt. From version 2 on a PeerPing may travel there too, after a silence, and is answered there. */
 export interface DirectHello {
   readonly type: 'direct.hello';
   readonly copies: number;
