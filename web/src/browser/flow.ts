@@ -64,7 +64,10 @@ export class Flow {
   skips(stream: number, encoderQueue: number, nowMs: number): boolean {
     if (this.#holding) return true;
     const lane = this.#open();
-    if (lane === null) return rate.skips(this.#rate, stream, this.#peer.screen.bufferedAmount, encoderQueue, nowMs);
+    if (lane === null) {
+      const waiting = this.#peer.screen.bufferedAmount;
+      return this.#peer.quiet || rate.skips(this.#rate, stream, waiting, encoderQueue, nowMs);
+    }
     lane.pump(); // a path that has lost the last reports is asked again
     const { pace, backlog, backlogMs, held } = lane.sender;
     if (encoderQueue > 1 || backlog > rate.BUFFERED_MAX || backlogMs > rate.BACKLOG_MS || held > MAX_FRAME_BYTES)
@@ -169,8 +172,10 @@ export class Flow {
   #open(): Lane | null {
     const lane = this.#peer.lane;
     const open = lane?.open === true ? lane : null;
-    if (this.#lane !== null && this.#lane !== open)
+    if (this.#lane !== null && this.#lane !== open) {
+      this.#rate = rate.forget(this.#rate); // nothing of it is acknowledged any more
       for (let stream = 0; stream < MAX_STREAMS; stream++) this.#broken.add(stream);
+    }
     this.#lane = open;
     return open;
   }
