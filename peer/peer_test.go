@@ -336,17 +336,27 @@ type rogue struct {
 // newRogue takes the customer's place in a pair.
 func newRogue(t *testing.T, edit func(string) string) (*rogue, *peertest.Pair) {
 	t.Helper()
+	return newRogueOn(t, edit, peertest.Options{}, webrtc.Configuration{})
+}
+
+// newRogueOn is newRogue in such a pair, whose Edit is for the victim; the rogue has its own configuration.
+func newRogueOn(t *testing.T, edit func(string) string, o peertest.Options, own webrtc.Configuration) (*rogue, *peertest.Pair) {
+	t.Helper()
 	r := &rogue{opened: make(chan struct{}, 8), edit: edit}
-	pair := peertest.New(t, peertest.Options{Edit: func(e *peertest.End, cfg *peer.Config) {
+	forVictim := o.Edit
+	o.Edit = func(e *peertest.End, cfg *peer.Config) {
 		if e.Name == "agent" {
 			cfg.Signaler = r
 			r.victim = e
+			if forVictim != nil {
+				forVictim(e, cfg)
+			}
 			return
 		}
 		var s webrtc.SettingEngine
 		s.SetNet(cfg.Net)
 		s.LoggerFactory = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}
-		pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(webrtc.Configuration{})
+		pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(own)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,7 +381,8 @@ func newRogue(t *testing.T, edit func(string) string) (*rogue, *peertest.Pair) {
 				t.Error(err)
 			}
 		})
-	}})
+	}
+	pair := peertest.New(t, o)
 	pair.Customer.Close("")
 	return r, pair
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/lookalong/lookalong/protocol"
 )
 
-func startTURN(t *testing.T, cfg turn.ServerConfig) {
+func startTURN(t *testing.T, cfg turn.ServerConfig) *turn.Server {
 	t.Helper()
 	cfg.Realm = "test"
 	cfg.LoggerFactory = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}
@@ -30,6 +30,7 @@ func startTURN(t *testing.T, cfg turn.ServerConfig) {
 			t.Error(err)
 		}
 	})
+	return srv
 }
 
 func relayed(t *testing.T, pair *peertest.Pair) {
