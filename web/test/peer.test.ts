@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
+import type { Lane } from '../src/browser/lane.ts';
 import { Peer } from '../src/browser/peer.ts';
 import type { SessionState } from '../src/core/protocol.gen.ts';
 
@@ -64,8 +65,11 @@ for (const [copies, signs] of [
     for (let ms = 0; ms < 2_000; ms += 250) mock.timers.tick(250);
     assert.equal(peer.quiet, false);
     assert.equal(pings('copies'), 0);
+    let closed = 0;
+    peer.lane = { close: () => closed++ } as unknown as Lane;
     for (let ms = 0; ms < 1_250; ms += 250) mock.timers.tick(250);
     assert.equal(peer.phase, 'reconnecting');
+    assert.equal(closed, 1, 'the lane is over');
     const before = pings('control');
     const first = pings('copies');
     for (let ms = 0; ms < 3_000; ms += 250) mock.timers.tick(250);

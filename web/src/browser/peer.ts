@@ -270,8 +270,10 @@ export class Peer {
       return;
     }
     if (verdict === 'fine') return;
-    if (this.#phase === 'connected') this.#move('silent');
-    else if (due) this.#events.phase(this.#phase, this.#silenceMs);
+    if (this.#phase === 'connected') {
+      this.#move('silent');
+      this.lane?.close(); // the agent's end has closed its own: what goes on it now is lost
+    } else if (due) this.#events.phase(this.#phase, this.#silenceMs);
     const restarts = restartsDue(this.#silenceMs);
     if (restarts > this.#asked) {
       this.#asked = restarts;
