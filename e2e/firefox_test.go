@@ -9,6 +9,7 @@ import (
 
 	"github.com/lookalong/lookalong/e2e/browser"
 	"github.com/lookalong/lookalong/e2e/firefox"
+	"github.com/lookalong/lookalong/e2e/impair"
 )
 
 // screenWidth and screenHeight are those of the customer's screen, which one Firefox fills. It shares that screen: the
@@ -26,6 +27,15 @@ type inFirefox struct {
 
 func newInFirefox(t *testing.T, prefs map[string]any, flags ...string) *inFirefox {
 	t.Helper()
+	x, ana := waitingInFirefox(t, prefs, flags...)
+	x.chat = ana.start("chat", "--next", "--no-open")
+	x.chat.wants("I can't find the button")
+	return x
+}
+
+// waitingInFirefox is the customer before Ana takes the conversation.
+func waitingInFirefox(t *testing.T, prefs map[string]any, flags ...string) (*inFirefox, *agent) {
+	t.Helper()
 	x := &inFirefox{t: t}
 	s := newSite(t, flags...)
 	ana := s.newAgent("Ana")
@@ -34,9 +44,7 @@ func newInFirefox(t *testing.T, prefs map[string]any, flags ...string) *inFirefo
 	x.c = x.f.Open("customer", s.url())
 	x.c.Type("textbox", "Message", "I can't find the button")
 	x.c.Press("Enter")
-	x.chat = ana.start("chat", "--next", "--no-open")
-	x.chat.wants("I can't find the button")
-	return x
+	return x, ana
 }
 
 // share clicks, brings the pattern to the front, and returns the agent's viewer.
@@ -128,6 +136,32 @@ func TestFirefoxSharesWithoutEncoders(t *testing.T) {
 	x.pictures(v, 5)
 	v.WaitPage("JPEG")
 	x.quiet(v)
+}
+
+// TestFirefoxComesBack: the picture goes over a lane; after a cut it goes on in the same session, over another lane.
+func TestFirefoxComesBack(t *testing.T) {
+	x, ana := waitingInFirefox(t, nil)
+	chat, line := ana.onLine("chat", "--next", "--no-open")
+	x.chat = chat
+	x.chat.wants("I can't find the button")
+	v := x.share()
+	x.pictures(v, 5)
+	v.Press("i")
+	lane := regexp.MustCompile(`own connection\s+(yes|no)`)
+	hasLane := func(want string) {
+		v.Until("the picture's own connection: "+want, func() bool {
+			m := lane.FindStringSubmatch(v.Body())
+			return m != nil && m[1] == want
+		})
+	}
+	hasLane("yes")
+	set(t, line, impair.Conditions{Cut: true})
+	v.WaitPage("Reconnecting…")
+	x.c.WaitPage("Reconnecting…")
+	set(t, line, impair.Conditions{})
+	x.pictures(v, 5)
+	x.c.WaitPage("Ana can see")
+	hasLane("yes")
 }
 
 // TestFirefoxViews: the agent's viewer in a Firefox shows what a customer shares in Chromium.
