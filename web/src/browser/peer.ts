@@ -261,7 +261,8 @@ export class Peer {
       if (now - this.#startedMs > CONNECT_MS) this.#end('failed');
       return;
     }
-    const due = now - this.#pingedMs >= PING_MS - TICK_MS / 2;
+    const everyMs = this.#phase === 'reconnecting' ? PING_MS / 2 : PING_MS;
+    const due = now - this.#pingedMs >= everyMs - TICK_MS / 2;
     if (due) this.#ping();
     this.#silenceMs = now - this.#heardMs;
     const verdict = judge(this.#silenceMs, this.#events.peerGone());
