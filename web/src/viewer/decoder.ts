@@ -29,9 +29,9 @@ interface Image {
   readonly of: Coming;
 }
 
-const ASK_EVERY_MS = 500;
-const QUEUE_MAX = 30; // frames in the decoder; more would be memory and age
-const FAILURES_MAX = 6; // in a row, without a picture
+export const ASK_EVERY_MS = 500;
+export const QUEUE_MAX = 30; // frames in the decoder; more would be memory and age
+export const FAILURES_MAX = 6; // in a row, without a picture
 
 /** What this browser can decode, best first, without those that failed. */
 export async function decodable(failed: ReadonlySet<string>): Promise<string[]> {
@@ -50,6 +50,7 @@ export async function decodable(failed: ReadonlySet<string>): Promise<string[]> 
 export class Decoder {
   readonly #events: DecoderEvents;
   #config: ViewerConfig | null = null;
+  #usable = false; // its frames can be shown here
   #video: VideoDecoder | null = null;
   #waiting = new Map<number, Coming>();
   #stamp = 0;
@@ -67,15 +68,13 @@ export class Decoder {
   configure(config: ViewerConfig): void {
     const same = this.#config?.codec === config.codec && this.#video !== null;
     this.#config = config;
+    this.#usable = allowedSize(config.width, config.height); //guard:T32
     this.#next = -1; // a new size begins with a key frame
     this.#failures = 0;
-    if (same) return;
+    if (same && this.#usable) return;
     this.#close();
-    if (!allowedSize(config.width, config.height)) {
-      this.#events.refused('size'); //guard:T32
-      return;
-    }
-    if (!config.codec.startsWith('image/')) this.#make(config.codec);
+    if (!this.#usable) this.#events.refused('size');
+    else if (!config.codec.startsWith('image/')) this.#make(config.codec);
   }
 
   /** The chain is cut: a new socket, a new program. */
@@ -86,13 +85,14 @@ export class Decoder {
   /** The stream is gone. */
   stop(): void {
     this.#config = null;
+    this.#usable = false;
     this.#image = null;
     this.#close();
   }
 
   frame(frame: Arrived, now: number): void {
     const config = this.#config;
-    if (config === null || !allowedSize(config.width, config.height)) return; //guard:T32
+    if (config === null || !this.#usable) return; //guard:T32
     const of = { frame: frame.frame, captureMs: frame.captureMs, arrivedMs: now };
     if (frame.kind === FRAME_KIND.still) {
       const format = frame.data[0] === 0x89 ? 'png' : 'jpeg'; // the agent's program lets only these two pass
@@ -110,17 +110,18 @@ export class Decoder {
       this.#ask();
       return;
     }
-    if (this.#video !== null && this.#video.decodeQueueSize > QUEUE_MAX) {
-      this.#broken();
+    if (this.#waiting.size >= QUEUE_MAX) {
+      this.#failed(); // it is too slow, or takes frames and gives no pictures
       return;
     }
     if (this.#video === null) this.#make(config.codec);
+    if (this.#video === null) return;
     this.#next = (frame.frame + 1) >>> 0;
     this.#stamp += 1000;
     const timestamp = this.#stamp;
     this.#waiting.set(timestamp, of);
     try {
-      this.#video?.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp, data: frame.data }));
+      this.#video.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp, data: frame.data }));
     } catch {
       this.#failed();
     }
@@ -128,13 +129,16 @@ export class Decoder {
 
   #make(codec: string): void {
     if (typeof VideoDecoder === 'undefined') {
-      this.#events.refused('codec');
+      this.#unknown();
       return;
     }
     const video = new VideoDecoder({
       output: (picture) => {
         const of = this.#waiting.get(picture.timestamp);
-        this.#waiting.delete(picture.timestamp);
+        for (const stamp of this.#waiting.keys()) {
+          if (stamp > picture.timestamp) break;
+          this.#waiting.delete(stamp); // with those before it that gave no picture
+        }
         if (of !== undefined && video === this.#video) {
           this.#paint(picture, picture.displayWidth, picture.displayHeight, of);
         }
@@ -152,9 +156,14 @@ export class Decoder {
       const hardwareAcceleration = this.#failures > 1 ? 'prefer-software' : 'no-preference';
       video.configure({ codec, optimizeForLatency: true, hardwareAcceleration });
     } catch {
-      this.#close();
-      this.#events.refused('codec');
+      this.#unknown();
     }
+  }
+
+  #unknown(): void {
+    this.#close();
+    this.#usable = false; // until another codec comes: told once, not for each frame
+    this.#events.refused('codec');
   }
 
   async #decodeImages(): Promise<void> {
@@ -163,7 +172,7 @@ export class Decoder {
       this.#image = null;
       try {
         const picture = await createImageBitmap(next.blob);
-        if (this.#config !== null) this.#paint(picture, picture.width, picture.height, next.of);
+        if (this.#usable) this.#paint(picture, picture.width, picture.height, next.of);
         picture.close();
       } catch {
         this.#failed();
@@ -175,7 +184,7 @@ export class Decoder {
   async #decodeStill({ blob, of }: Image, format: StillFormat): Promise<void> {
     try {
       const picture = await createImageBitmap(blob, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
-      if (this.#config !== null && allowedSize(picture.width, picture.height)) this.#events.still(picture, of, format);
+      if (this.#usable && allowedSize(picture.width, picture.height)) this.#events.still(picture, of, format);
       else picture.close();
     } catch {
       // the picture itself is there; a still comes when it is asked for again
@@ -205,7 +214,7 @@ export class Decoder {
       () => {
         this.#asks = undefined;
         this.#askedMs = performance.now();
-        if (this.#config !== null) this.#events.needKey();
+        if (this.#usable) this.#events.needKey();
       },
       Math.max(0, this.#askedMs + ASK_EVERY_MS - performance.now()),
     );
