@@ -12,8 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lookalong/lookalong/agent/support/supporttest"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
+	"github.com/lookalong/lookalong/signaling/servertest"
 )
 
 // claimsSize is a PNG whose header says a size that its pixels do not have.
@@ -162,4 +164,54 @@ func TestLoss(t *testing.T) {
 			t.Errorf("after %+v: %v, want %v", c.s, l.part, c.want)
 		}
 	}
+}
+
+// TestASizeThatNoPictureHas: what the protocol allows passes, and is the viewer's to refuse; what it does not is a
+// breach like any other: the session lives, and ends with the third. The viewer never hears of such a size.
+func TestASizeThatNoPictureHas(t *testing.T) {
+	s := servertest.New(t)
+	c := supporttest.NewCustomer(t, s.URL())
+	a := newAgent(t, s, c.Conv)
+	asked := make(chan error, 1)
+	a.ctl.Share(func(err error) { asked <- err })
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	c.Accept(t)
+	a.wait(t, "connected", state("connected"))
+	supporttest.Want(c.Events, "the customer's end connected", func(s peer.State) bool { return s == peer.Connected })
+	url, _, err := a.ctl.OpenViewer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := supporttest.OpenPage(t, url)
+	page.Send(protocol.ViewerCodecs{Decodable: []string{"vp8"}})
+	supporttest.Want[protocol.ScreenCodecs](c.Events, "codecs", nil)
+	config := func(width, height int) {
+		t.Helper()
+		if err := c.Peer.SendControl(protocol.ScreenConfig{Codec: "vp8", Width: width, Height: height, Surface: "window"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reaches := func(n uint32, width, height int) {
+		t.Helper()
+		config(width, height)
+		if m := supporttest.Want[protocol.ViewerConfig](page.Events, "the configuration", nil); m.Width != width || m.Height != height {
+			t.Errorf("the viewer heard of %d×%d, want %d×%d", m.Width, m.Height, width, height)
+		}
+		if err := c.Peer.SendFrame(protocol.Frame{Kind: protocol.FrameKey, Frame: n, Data: []byte(strings.Repeat("x", 40_000))}); err != nil {
+			t.Fatal(err)
+		}
+		if got := page.Frame(t); got != n {
+			t.Errorf("the page got frame %d, want %d", got, n)
+		}
+	}
+	reaches(1, protocol.MaxFrameSide, protocol.MaxFrameSide)
+	config(0, 48)
+	reaches(2, 64, 48)
+	config(64, protocol.MaxFrameSide+1)
+	reaches(3, 64, 1)
+	config(100_000, 100_000)
+	supporttest.Want(c.Events, "the end", func(s peer.State) bool { return s == peer.Ended })
+	a.wait(t, "the end here", func(s Status) bool { return s.State == "ended" && s.Reason == "failed" })
 }
