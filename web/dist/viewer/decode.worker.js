@@ -1,1 +1,1 @@
-import{a as n}from"./chunk-MVO5R5UA.js";var s=new n(e=>postMessage(e));addEventListener("message",e=>s.take(e.data));
+import{a as n}from"./chunk-NSRFA7W2.js";var s=new n(e=>postMessage(e));addEventListener("message",e=>s.take(e.data));

@@ -135,11 +135,8 @@ export class Decoder {
     const video = new VideoDecoder({
       output: (picture) => {
         const of = this.#waiting.get(picture.timestamp);
-        for (const stamp of this.#waiting.keys()) {
-          if (stamp > picture.timestamp) break;
-          this.#waiting.delete(stamp); // with those before it that gave no picture
-        }
         if (of !== undefined && video === this.#video) {
+          this.#came(picture.timestamp);
           this.#paint(picture, picture.displayWidth, picture.displayHeight, of);
         }
         picture.close();
@@ -157,6 +154,15 @@ export class Decoder {
       video.configure({ codec, optimizeForLatency: true, hardwareAcceleration });
     } catch {
       this.#unknown();
+    }
+  }
+
+  /** Strikes off a frame that gave its picture. One before it that gave none was skipped: the chain may be wrong since. */
+  #came(timestamp: number): void {
+    for (const stamp of this.#waiting.keys()) {
+      if (stamp > timestamp) break;
+      this.#waiting.delete(stamp);
+      if (stamp < timestamp) this.#ask();
     }
   }
 
