@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,27 @@ func TestAgentKilledInMidShare(t *testing.T) {
 	if live := browser.Eval[bool](x.c, "document.title.includes('SHARING')"); live {
 		t.Error("the page still says that it shares")
 	}
+}
+
+// damages makes the customer's page overwrite delta frames as they leave its encoder, and count key frames.
+const damages = `(()=>{window.damage=null;window.keys=0;const copy=EncodedVideoChunk.prototype.copyTo;EncodedVideoChunk.prototype.copyTo=function(to){
+copy.call(this,to);if(this.type==='key')window.keys++;else if(window.damage!==null){to.fill(window.damage);window.damage=null}};return true})()`
+
+// TestDamagedFrames: a frame of which nothing is left in the middle of a good stream: a key frame is asked for, and the
+// picture goes on with it.
+func TestDamagedFrames(t *testing.T) {
+	x := newShared(t)
+	browser.Eval[bool](x.c, damages)
+	v := x.share()
+	for _, with := range []int{0, 0x5a, 0xff} { // decoders skip some of it without an error
+		keys := browser.Eval[int](x.c, "damage="+strconv.Itoa(with)+",keys")
+		x.c.Until("a key frame after the damaged one", func() bool { return browser.Eval[int](x.c, "damage===null?keys:0") > keys })
+		pictures(v, "whole pictures after it", 5)
+	}
+	if body := v.Body(); strings.Contains(body, "that this browser can read") {
+		t.Errorf("the viewer complains:\n%s", body)
+	}
+	x.c.WaitPage("Ana can see: Tab")
 }
 
 func TestSourceClosed(t *testing.T) {

@@ -111,11 +111,15 @@ func (x *scripted) painted(stream uint8) {
 func pixels(v *browser.Page, n int) *image.NRGBA {
 	url, err := browser.TryEval[string](v, fmt.Sprintf(`(()=>{const c=document.querySelectorAll('canvas')[%d];if(!c)return '';const k=document.createElement('canvas');
 k.width=c.width;k.height=c.height;k.getContext('2d').drawImage(c,0,0);return k.toDataURL('image/png')})()`, n))
-	_, data, ok := strings.Cut(url, ",")
-	if err != nil || !ok {
+	if err != nil {
 		return nil
 	}
-	return decodePNG(data)
+	return fromDataURL(url)
+}
+
+// fromDataURL is the PNG in a data URL, or nil.
+func fromDataURL(url string) *image.NRGBA {
+	return decodePNG(strings.TrimPrefix(url, "data:image/png;base64,"))
 }
 
 func decodePNG(text string) *image.NRGBA {
@@ -377,36 +381,4 @@ func TestViewerShowsAStillInItsPlace(t *testing.T) {
 	asked(false)
 	x.frame(0, protocol.FrameStill, pngOf(t, exact))
 	shows(x.v, "the exact picture on purpose", 0, exact)
-}
-
-// TestViewerSharpens: a picture that stands still becomes exact by itself, and by the button; a still never covers
-// what is newer, and why none comes is said.
-func TestViewerSharpens(t *testing.T) {
-	x := newShared(t)
-	v := x.share()
-	v.Until("the tab's own size", func() bool {
-		p := pictures(v, "more pictures", 5)
-		return p.Width == 1280 && p.Height == 720
-	})
-	browser.Eval[bool](x.pattern, "(()=>{for(let i=0;i<10000;i++)clearInterval(i);return true})()")
-	v.WaitPage("Exact")
-	source := decodePNG(strings.TrimPrefix(browser.Eval[string](x.pattern, "document.querySelector('canvas').toDataURL('image/png')"), "data:image/png;base64,"))
-	got := pixels(v, 0)
-	if got == nil || got.Rect != source.Rect {
-		t.Fatalf("the still is not of the source's size")
-	}
-	off := 0
-	for i := range got.Pix {
-		if d := int(got.Pix[i]) - int(source.Pix[i]); d < -24 || d > 24 {
-			off++
-		}
-	}
-	// What is lossless is the way from the captured picture: Chromium captures a tab with one colour for four pixels, and
-	// by another matrix than it says (Whole knows as much). Only the letters' edges may differ by more.
-	if off > len(got.Pix)/200 {
-		t.Errorf("%d of %d channels differ", off, len(got.Pix))
-	}
-	browser.Eval[bool](x.pattern, "(draw(),true)")
-	v.Until("the mark to go with the first movement", func() bool { return !strings.Contains(v.Body(), "Exact") })
-	v.WaitPage("Exact")
 }
