@@ -4,26 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lookalong/lookalong/e2e/impair"
 )
-
-// networks are those of the comparison: one way each, with a queue of 200 ms before a limited line.
-var networks = []struct {
-	name string
-	line impair.Conditions
-}{
-	{"loopback", impair.Conditions{}},
-	{"25ms", impair.Conditions{Delay: 25 * time.Millisecond}},
-	{"25ms/1%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.01}},
-	{"25ms/3%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.03}},
-	{"25ms/5%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.05}},
-	{"2Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 2_000_000}},
-	{"5Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 5_000_000}},
-	{"100ms", impair.Conditions{Delay: 100 * time.Millisecond}},
-	{"100ms/1%", impair.Conditions{Delay: 100 * time.Millisecond, Loss: 0.01}},
-}
 
 // screens by their names.
 var screens = map[string][2]int{"720": {1280, 720}, "1080": {1920, 1080}}
@@ -40,12 +23,7 @@ type cell struct {
 func cells(names, sizes string, fps int) ([]cell, error) {
 	wanted := split(names)
 	for _, name := range wanted {
-		if !slices.ContainsFunc(networks, func(n struct {
-			name string
-			line impair.Conditions
-		}) bool {
-			return n.name == name
-		}) {
+		if !slices.ContainsFunc(impair.Networks, func(n impair.Named) bool { return n.Name == name }) {
 			return nil, fmt.Errorf("there is no network %q", name)
 		}
 	}
@@ -55,9 +33,9 @@ func cells(names, sizes string, fps int) ([]cell, error) {
 		if !ok {
 			return nil, fmt.Errorf("there is no size %q: 720, 1080", size)
 		}
-		for _, n := range networks {
-			if len(wanted) == 0 || slices.Contains(wanted, n.name) {
-				out = append(out, cell{n.name, size, n.line, screen{side[0], side[1], fps}})
+		for _, n := range impair.Networks {
+			if len(wanted) == 0 || slices.Contains(wanted, n.Name) {
+				out = append(out, cell{n.Name, size, n.Line, screen{side[0], side[1], fps}})
 			}
 		}
 	}

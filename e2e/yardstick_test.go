@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/lookalong/lookalong/e2e/browser"
+	"github.com/lookalong/lookalong/e2e/impair"
 )
 
 // TestYardstickSharpness: a frame compared with itself has no error; one that is brighter has the error of its brightness,
@@ -41,7 +42,7 @@ func TestYardstickSharpness(t *testing.T) {
 // TestYardstickCells: what can be picked.
 func TestYardstickCells(t *testing.T) {
 	all, err := cells("", "720,1080", 15)
-	if err != nil || len(all) != 2*len(networks) || all[0].screen != (screen{1280, 720, 15}) {
+	if err != nil || len(all) != 2*len(impair.Networks) || all[0].screen != (screen{1280, 720, 15}) {
 		t.Errorf("all: %d cells, %v", len(all), err)
 	}
 	some, err := cells(" 25ms/1%, 2Mbit", "1080", 30)

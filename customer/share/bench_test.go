@@ -31,21 +31,9 @@ var (
 	nativeRepeats = flag.Int("native.repeats", 1, "how often each is measured; the table has the medians")
 )
 
-// nativeNetworks are those of e2e's picture benchmark, one way each, and a narrow one.
-var nativeNetworks = []struct {
-	name string
-	line impair.Conditions
-}{
-	{"loopback", impair.Conditions{}},
-	{"25ms", impair.Conditions{Delay: 25 * time.Millisecond}},
-	{"25ms/1%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.01}},
-	{"25ms/3%", impair.Conditions{Delay: 25 * time.Millisecond, Loss: 0.03}},
-	{"5Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 5_000_000}},
-	{"2Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 2_000_000}},
-	{"0.5Mbit", impair.Conditions{Delay: 25 * time.Millisecond, Rate: 500_000}},
-	{"100ms", impair.Conditions{Delay: 100 * time.Millisecond}},
-	{"100ms/1%", impair.Conditions{Delay: 100 * time.Millisecond, Loss: 0.01}},
-}
+// nativeNetworks are those of the page's picture, and a narrow one.
+var nativeNetworks = append(slices.Clone(impair.Networks),
+	impair.Named{Name: "0.5Mbit", Line: impair.Conditions{Delay: 25 * time.Millisecond, Rate: 500_000}})
 
 // nativeSettings are what can be compared: ours as they are in package peer, pion's own, and changes of one of ours.
 var nativeSettings = map[string]func(*webrtc.SettingEngine){
@@ -87,7 +75,7 @@ func (f *nativeFigures) numbers() []*float64 {
 func BenchmarkNative(b *testing.B) {
 	var all []nativeFigures
 	for _, n := range nativeNetworks {
-		if *nativeCells != "" && !slices.Contains(strings.Split(*nativeCells, ","), n.name) {
+		if *nativeCells != "" && !slices.Contains(strings.Split(*nativeCells, ","), n.Name) {
 			continue
 		}
 		groups := map[string][]nativeFigures{}
@@ -98,9 +86,9 @@ func BenchmarkNative(b *testing.B) {
 				if !ok {
 					b.Fatalf("there are no settings %q", name)
 				}
-				b.Run(n.name+"/"+name, func(b *testing.B) {
+				b.Run(n.Name+"/"+name, func(b *testing.B) {
 					for range b.N {
-						f := native(b, n.line, change)
+						f := native(b, n.Line, change)
 						groups[name] = append(groups[name], f)
 						b.ReportMetric(f.age, "age-ms")
 					}
@@ -109,7 +97,7 @@ func BenchmarkNative(b *testing.B) {
 			}
 		}
 		for _, name := range names {
-			m := nativeFigures{network: n.name, settings: name}
+			m := nativeFigures{network: n.Name, settings: name}
 			for i, v := range m.numbers() {
 				var of []float64
 				for _, f := range groups[name] {
