@@ -112,7 +112,8 @@ type ScreenKeyframe struct {
 	Stream int    `json:"stream,omitempty" v:"max=3"`
 }
 
-// ScreenFeedback acknowledges one whole frame; sent at its arrival, and again when it is decoded.
+// ScreenFeedback acknowledges one whole frame, and those of its stream before it: sent at its arrival, or when it has been
+// painted where that follows at once, and again when it is painted later.
 type ScreenFeedback struct {
 	Type       string `json:"type"`
 	Stream     int    `json:"stream,omitempty" v:"max=3"`

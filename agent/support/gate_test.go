@@ -170,23 +170,7 @@ func TestLoss(t *testing.T) {
 // breach like any other: the session lives, and ends with the third. The viewer never hears of such a size.
 func TestASizeThatNoPictureHas(t *testing.T) {
 	s := servertest.New(t)
-	c := supporttest.NewCustomer(t, s.URL())
-	a := newAgent(t, s, c.Conv)
-	asked := make(chan error, 1)
-	a.ctl.Share(func(err error) { asked <- err })
-	if err := <-asked; err != nil {
-		t.Fatal(err)
-	}
-	c.Accept(t)
-	a.wait(t, "connected", state("connected"))
-	supporttest.Want(c.Events, "the customer's end connected", func(s peer.State) bool { return s == peer.Connected })
-	url, _, err := a.ctl.OpenViewer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := supporttest.OpenPage(t, url)
-	page.Send(protocol.ViewerCodecs{Decodable: []string{"vp8"}})
-	supporttest.Want[protocol.ScreenCodecs](c.Events, "codecs", nil)
+	c, a, page := connected(t, s)
 	config := func(width, height int) {
 		t.Helper()
 		if err := c.Peer.SendControl(protocol.ScreenConfig{Codec: "vp8", Width: width, Height: height, Surface: "window"}); err != nil {

@@ -26,9 +26,15 @@ type flow struct {
 	first    bool
 	received map[uint32]int64 // arrival of frames that no page has painted yet, Unix milliseconds
 	order    []uint32
+	newest   uint32
+	seen     bool // the newest has been painted
+	held     bool // its acknowledgement waits for that
 }
 
-const unpainted = 256 // frames whose painting is waited for
+const (
+	unpainted   = 256                    // frames whose painting is waited for
+	ackPatience = 200 * time.Millisecond // that an acknowledgement waits for it
+)
 
 func (f *flow) reset() {
 	f.mu.Lock()
@@ -37,10 +43,12 @@ func (f *flow) reset() {
 	f.frames, f.bytes, f.first = 0, 0, false
 	f.since = time.Now()
 	f.received, f.order = map[uint32]int64{}, nil
+	f.seen, f.held = false, false
 }
 
-// add notes a frame; true for the first one.
-func (f *flow) add(frame *protocol.Frame, receivedMs int64) (first bool) {
+// add notes a frame; first: it is the first one; held: a page has painted the one before it, and will soon have painted
+// this one: what tells of that acknowledges it too.
+func (f *flow) add(frame *protocol.Frame, receivedMs int64) (first, held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.frames++
@@ -51,7 +59,18 @@ func (f *flow) add(frame *protocol.Frame, receivedMs int64) (first bool) {
 		f.order = f.order[1:]
 	}
 	first, f.first = !f.first, true
-	return first
+	f.newest, f.held, f.seen = frame.Frame, f.seen, false
+	return first, f.held
+}
+
+// overdue returns the frame that waits too long to be painted: it is acknowledged without that, once.
+func (f *flow) overdue(nowMs int64) (frame uint32, receivedMs int64, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	receivedMs = f.received[f.newest]
+	ok = f.held && nowMs-receivedMs > ackPatience.Milliseconds()
+	f.held = f.held && !ok
+	return f.newest, receivedMs, ok
 }
 
 // begun reports whether a frame has come.
@@ -67,6 +86,9 @@ func (f *flow) painted(frame uint32) (receivedMs int64, ok bool) {
 	defer f.mu.Unlock()
 	receivedMs, ok = f.received[frame]
 	delete(f.received, frame)
+	if frame == f.newest {
+		f.seen, f.held = true, false
+	}
 	return receivedMs, ok
 }
 
@@ -101,20 +123,19 @@ func (l *loss) add(s peer.Stats) {
 
 // onFrame runs on the peer's goroutine: nothing in it waits.
 func (c *Controller) onFrame(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
-	if f.Kind != protocol.FrameStill {
+	if held := c.show(p, g, f, receivedMs); !held && f.Kind != protocol.FrameStill {
 		_ = p.SendControl(protocol.ScreenFeedback{Stream: int(f.Stream), Frame: f.Frame, ReceivedMs: receivedMs}) // the next one tells as much
 	}
-	c.show(p, g, f, receivedMs)
 }
 
-// show hands a frame on to the viewer, if the gate lets it pass.
-func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) {
+// show hands a frame on to the viewer, if the gate lets it pass. held: it is acknowledged when that has painted it.
+func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs int64) (held bool) {
 	pass, lost := g.frame(f)
 	if lost {
 		c.post(func(c *Controller) { c.askKey(f.Stream) })
 	}
 	if !pass {
-		return
+		return false
 	}
 	if f.Kind == protocol.FrameStill {
 		c.post(func(c *Controller) {
@@ -122,12 +143,12 @@ func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs i
 				c.onStill(f)
 			}
 		})
-		return
+		return false
 	}
 	if s := c.sink.Load(); s != nil {
 		s.Frame(f, *g[f.Stream].config)
 	}
-	first := c.flows[f.Stream].add(f, receivedMs)
+	first, held := c.flows[f.Stream].add(f, receivedMs)
 	if v := c.theViewer(); v != nil {
 		v.Push(f)
 	}
@@ -139,6 +160,7 @@ func (c *Controller) show(p *peer.Peer, g *gate, f *protocol.Frame, receivedMs i
 			}
 		})
 	}
+	return held
 }
 
 // OpenViewer starts the viewer where it does not run, and returns an address that opens it once within 60 seconds,
@@ -281,6 +303,9 @@ func (c *Controller) onTick(now time.Time) {
 	for i := range c.flows {
 		if c.keys[i].due {
 			c.askKey(uint8(i))
+		}
+		if frame, receivedMs, ok := c.flows[i].overdue(now.UnixMilli()); ok && c.peer != nil {
+			_ = c.peer.SendControl(protocol.ScreenFeedback{Stream: i, Frame: frame, ReceivedMs: receivedMs}) // as in onFrame
 		}
 		bits, fps := c.flows[i].rates(now)
 		c.bits, c.fps = c.bits+bits, max(c.fps, fps)

@@ -67,12 +67,11 @@ func (a *agent) wait(t *testing.T, what string, ok func(Status) bool) Status {
 
 func state(s string) func(Status) bool { return func(st Status) bool { return st.State == s } }
 
-func TestShare(t *testing.T) {
-	s := servertest.New(t)
+// connected is a session that the agent asked for, and its viewer's page, which decodes VP8.
+func connected(t *testing.T, s *servertest.Server) (*supporttest.Customer, *agent, *supporttest.Page) {
+	t.Helper()
 	c := supporttest.NewCustomer(t, s.URL())
 	a := newAgent(t, s, c.Conv)
-
-	// Asked, answered, connected.
 	asked := make(chan error, 1)
 	a.ctl.Share(func(err error) { asked <- err })
 	if err := <-asked; err != nil {
@@ -83,7 +82,6 @@ func TestShare(t *testing.T) {
 	a.wait(t, "connected", state("connected"))
 	supporttest.Want(c.Events, "the customer's end connected", func(s peer.State) bool { return s == peer.Connected })
 
-	// The viewer tells what it decodes; the customer shows something.
 	url, _, err := a.ctl.OpenViewer()
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +91,13 @@ func TestShare(t *testing.T) {
 	if m := supporttest.Want[protocol.ScreenCodecs](c.Events, "codecs", nil); !reflect.DeepEqual(m.Decodable, []string{"vp8"}) {
 		t.Errorf("codecs: %+v", m)
 	}
+	return c, a, page
+}
+
+func TestShare(t *testing.T) {
+	s := servertest.New(t)
+	c, a, page := connected(t, s)
+	asked := make(chan error, 1)
 	_ = c.Client.Notify(protocol.ConsentState{Session: c.Session, Grant: "view", State: "on", Surface: "window"})
 	show := func(n uint32, kind protocol.FrameKind) {
 		t.Helper()

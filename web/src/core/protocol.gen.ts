@@ -1007,7 +1007,7 @@ export const ScreenKeyframeFields: Fields = {
   stream: { t: 'number', max: 3, opt: true },
 };
 
-/** ScreenFeedback acknowledges one whole frame; sent at its arrival, and again when it is decoded. */
+/** ScreenFeedback acknowledges one whole frame, and those of its stream before it: sent at its arrival, or when it has been painted where that follows at once, and again when it is painted later. */
 export interface ScreenFeedback {
   readonly type: 'screen.feedback';
   readonly stream?: number;
