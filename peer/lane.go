@@ -18,8 +18,10 @@ import (
 
 const (
 	reportEvery      = 8 * time.Millisecond // while fragments come
-	reportIdle       = 25 * time.Millisecond
+	reportIdle       = 25 * time.Millisecond  // between them, where something is missing or was of late
+	reportCalm       = 75 * time.Millisecond  // where nothing is: more than a frame apart; the gap doubles
 	reportIdleFor    = 500 * time.Millisecond // after the last fragment: the other end's clock for its last packets
+	calmAfter        = 5 * time.Second        // without a gap
 	laneRetry        = time.Second            // doubles up to laneRetryMax
 	laneRetryMax     = 30 * time.Second
 	maxBadFragments  = 50 // the next one ends the session
@@ -53,7 +55,8 @@ type tracker struct {
 	arrived  time.Time
 	before   [protocol.ReportPackets / 8]byte // as in protocol.Report
 	reported time.Time
-	due      bool // a gap or a whole frame: report now
+	due      bool      // a gap or a whole frame: report now
+	gap      time.Time // when a packet was missing last
 	received uint64
 	lost     uint64 // passed over, as far as is known
 }
@@ -69,7 +72,7 @@ func (t *tracker) add(n uint32, at time.Time) bool {
 		t.shift(int(d))
 		if d > 1 {
 			t.lost += uint64(d - 1)
-			t.due = true
+			t.due, t.gap = true, at
 		}
 		t.newest, t.arrived = n, at
 	} else {
@@ -318,8 +321,11 @@ func (p *Peer) laneReport(now time.Time) {
 		return
 	}
 	every := reportEvery
-	if now.Sub(t.arrived) > reportEvery {
+	if quiet := now.Sub(t.arrived); quiet > reportEvery {
 		every = reportIdle
+		if l.frames.held == 0 && now.Sub(t.gap) > calmAfter {
+			every = max(reportCalm, quiet/2)
+		}
 	}
 	since := now.Sub(t.reported)
 	if !t.due && since < every {
