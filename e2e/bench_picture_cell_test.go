@@ -56,7 +56,7 @@ type figures struct {
 	P50, P95              float64  // of the latency of a frame
 	FPS                   float64  // different frames that were seen, a second
 	Torn                  float64  // share of the samples that could not be used
-	Kbit                  float64  // both ways over the bad line
+	Kbit                  float64  // both ways over the bad line, of the picture alone
 	Chat50, Chat95        *float64 `json:",omitempty"` // of a direct message and its receipt
 	Customer              float64  // processor
 	Agent                 float64

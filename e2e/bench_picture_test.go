@@ -296,9 +296,12 @@ type picture struct {
 func (x *bench) measure(c cell, r picture) (f figures) {
 	x.tab.Size(c.screen.width, c.screen.height) // the browser's own bar above a shared tab has taken some of it
 	time.Sleep(seconds(*pictureWarm))           // the encoder and the rate control begin carefully: that is measured as First alone
+	bytes, began := x.bytes(r.line), time.Now()
+	time.Sleep(desktop.Scene) // the picture alone: a reference carries no messages
+	f = figures{Network: c.Network, Size: c.Size, Kbit: float64(x.bytes(r.line)-bytes) * 8 / 1000 / time.Since(began).Seconds()}
 	pids := []int{x.customers.PID(), r.agent, x.viewers.PID()}
-	cpu, began := treeCPU(pids), time.Now()
-	bytes := x.bytes(r.line)
+	cpu := treeCPU(pids)
+	began = time.Now()
 	chats := make(chan []float64, 1)
 	if r.chat {
 		go func() {
@@ -310,11 +313,10 @@ func (x *bench) measure(c cell, r picture) (f figures) {
 	}
 	seen, err := look(r.shown, x.tab, r.source, c.screen, seconds(*pictureLong))
 	took := time.Since(began).Seconds()
-	f = figures{Network: c.Network, Size: c.Size, Load: loadOf(), Age: seen.age, P50: seen.p50, P95: seen.p95, FPS: seen.fps, Torn: seen.torn}
+	f.Load, f.Age, f.P50, f.P95, f.FPS, f.Torn = loadOf(), seen.age, seen.p50, seen.p95, seen.fps, seen.torn
 	for i, used := range treeCPU(pids) {
 		*[]*float64{&f.Customer, &f.Agent, &f.Viewer}[i] = (used - cpu[i]) / took * 100
 	}
-	f.Kbit = float64(x.bytes(r.line)-bytes) * 8 / 1000 / took
 	if list := <-chats; len(list) > 0 {
 		p50, p95 := percentile(list, .5), percentile(list, .95)
 		f.Chat50, f.Chat95 = &p50, &p95

@@ -10,7 +10,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
+
+// Scene is how long a window stays in front (SCENE_S in desktop.js): over whole scenes every source carries the same.
+const Scene = 3500 * time.Millisecond
 
 // JS defines desktop.draw, desktop.text and desktop.reader in a page.
 //
