@@ -93,3 +93,11 @@ test('over a lane, a viewer that falls behind is waited for, one whose reports a
   assert.equal(rate.unseen(rate.painted(slow, 0, 1), 0, 300), false);
   assert.equal(rate.unseen(slow, 0, 30 + 3_000), false, 'it stalls');
 });
+
+test('thirty frames a second are for a path that carries them', () => {
+  assert.ok(rate.fast(rate.initial), 'unknown');
+  const on = (capacity: number) =>
+    rate.acked(rate.sent(rate.initial, 0, 0, 1000, 0), 0, 0, 50, 50, { queueMs: 0, capacity });
+  assert.equal(rate.fast(on(2_000_000)), false);
+  assert.ok(rate.fast(on(20_000_000)));
+});

@@ -55,6 +55,11 @@ export class Flow {
     return this.#rate.bitrate;
   }
 
+  /** Whether the path carries 30 frames a second. */
+  get fast(): boolean {
+    return rate.fast(this.#rate);
+  }
+
   /** The number that a new stream's first frame has: a lane's other end takes lower ones for late. */
   get firstFrame(): number {
     return numbered;

@@ -39,6 +39,7 @@ const TINY_BYTES = 400; // a delta frame of a picture that stands still
 const STILL_AFTER = 8; // tiny frames in a row: from now on pictures are compared before they are encoded
 const SETTLE_MS = 120; // after the last picture of a movement: it is encoded again, and becomes sharp
 const SETTLE_MAX = 10;
+const SLOW_FPS = 15; // on a path that does not carry more
 const STILL = 'image/jpeg'; // for single pictures on a bad path
 
 export class Stream {
@@ -345,7 +346,7 @@ export class Stream {
     const before = this.#ladder.at;
     this.#ladder = ladder.steer(ladder.encoded(this.#ladder, tookMs), Date.now());
     if (this.#ladder.at !== before) this.keyframe();
-    const fps = Math.round(1000 / ladder.intervalMs(this.#ladder));
+    const fps = this.#flow.fast ? Math.round(1000 / ladder.intervalMs(this.#ladder)) : SLOW_FPS;
     if (fps === this.#fps) return;
     this.#fps = fps;
     this.#capture?.rate(fps);

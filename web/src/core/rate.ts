@@ -11,6 +11,7 @@ const QUEUE_SHORT_MS = 40;
 const QUEUE_LONG_MS = 120;
 const BASE_WINDOW_MS = 10_000;
 const STEER_EVERY_MS = 500;
+const FAST = 3_000_000; // bits a second: a path that carries a scrolling page 30 times a second
 const CAPACITY_MIN_BYTES = 30_000; // smaller frames say little about the path
 const UNPAINTED_MS = 150; // beyond the round trip: the viewer's own time for a frame
 const STALLED_MS = 3_000; // a viewer that paints nothing for so long is not waited for
@@ -134,6 +135,11 @@ function steer(rate: Rate): number {
   else if (rate.queueMs < QUEUE_SHORT_MS) bitrate *= 1.08;
   const ceiling = rate.capacity > 0 ? Math.min(BITRATE_MAX, 0.7 * rate.capacity) : BITRATE_MAX;
   return Math.round(Math.max(BITRATE_MIN, Math.min(bitrate, ceiling)));
+}
+
+/** Whether the path carries 30 frames a second in motion, or the bits are better spent on 15; yes while it is unknown. */
+export function fast(rate: Rate): boolean {
+  return rate.capacity === 0 || rate.capacity >= FAST;
 }
 
 /** After a break of the path: nothing is on its way any more, the rest is kept. */
