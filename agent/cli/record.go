@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/lookalong/lookalong/agent/record"
@@ -20,9 +22,13 @@ type recordOptions struct {
 	viewerOptions
 	file   string // empty: a name of our own
 	view   bool
+	max    string // bytes, as in "4GB"
 	force  bool
 	asJSON bool
 }
+
+// recordMax is how large a recording may be where nobody has said otherwise: ten hours of a busy screen.
+const recordMax = "4GB"
 
 func newRecordCmd(a *app) *cobra.Command {
 	o := &recordOptions{oneOptions: oneOptions{app: a}}
@@ -45,17 +51,22 @@ func newRecordCmd(a *app) *cobra.Command {
 			if o.file == "-" {
 				return usage(cmd, errors.New("a recording needs a file"))
 			}
-			return runRecord(cmd.Context(), o)
+			most, err := humanize.ParseBytes(o.max)
+			if err != nil || most < 1<<20 || most > math.MaxInt64 {
+				return usage(cmd, fmt.Errorf("--max is %q: a size of at least 1MB, such as 500MB or 4GB", o.max))
+			}
+			return runRecord(cmd.Context(), o, int64(most))
 		},
 	}
 	cmd.Flags().BoolVar(&o.view, "view", false, "show the picture too, as share does")
+	cmd.Flags().StringVar(&o.max, "max", recordMax, "end when the files have this size together")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print one JSON object about the files")
 	o.flags(cmd)
 	return cmd
 }
 
-func runRecord(ctx context.Context, o *recordOptions) error {
+func runRecord(ctx context.Context, o *recordOptions, most int64) error {
 	a := o.app
 	if err := free(o.file, o.force); err != nil {
 		return err
@@ -74,7 +85,7 @@ func runRecord(ctx context.Context, o *recordOptions) error {
 		if rec != nil {
 			return
 		}
-		rec = startRecording(r, o.file, o.force, a.note, func(err error) {
+		rec = startRecording(r, record.Config{Name: o.file, Force: o.force, Max: most}, a.note, func(err error) {
 			if err == nil && o.view && r.status.View == "on" {
 				a.note("The picture goes on. Ctrl-C ends it.")
 				return
@@ -118,17 +129,15 @@ type recorded struct {
 
 // startRecording asks the customer and records. over is called on the room's goroutine when it has ended, with an error
 // where it did not begin, or the disk failed.
-func startRecording(r *room, name string, force bool, note func(string, ...any), over func(error)) *recorded {
-	if name == "" {
-		name = madeName(r.id, time.Now()) + ".webm"
+func startRecording(r *room, cfg record.Config, note func(string, ...any), over func(error)) *recorded {
+	if cfg.Name == "" {
+		cfg.Name = madeName(r.id, time.Now()) + ".webm"
 	}
+	cfg.Note = func(text string) { r.post(func() { note("%s", text) }) }
+	cfg.AskKey = r.ctl.AskKey
 	rec := &recorded{done: make(chan struct{})}
 	r.rec = rec
-	to := record.New(record.Config{
-		Name: name, Force: force,
-		Note:   func(text string) { r.post(func() { note("%s", text) }) },
-		AskKey: r.ctl.AskKey,
-	})
+	to := record.New(cfg)
 	var refusal error // set before to.Stop
 	go func() {       // ends with Stop, which the end of the session calls too
 		result, err := to.Run(context.Background())
@@ -207,7 +216,8 @@ func (c *chat) record(name string) {
 		return
 	}
 	var rec *recorded
-	rec = startRecording(c.room, name, false, c.note, func(err error) {
+	most, _ := humanize.ParseBytes(recordMax) // it can be read
+	rec = startRecording(c.room, record.Config{Name: name, Max: int64(most)}, c.note, func(err error) {
 		if err != nil {
 			_, words, _ := c.app.meaning(err)
 			c.note("Not recorded: %s.", words)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/lookalong/lookalong/protocol"
 )
 
@@ -26,6 +28,7 @@ const (
 type Config struct {
 	Name   string             // of the first file; its ending is replaced where the codec needs another
 	Force  bool               // replace a file of that name
+	Max    int64              // bytes that all files together may have, after which the recording ends; 0: any number
 	Note   func(text string)  // a sentence for the person
 	AskKey func(stream uint8) // asks the customer's end for a key frame
 }
@@ -58,6 +61,7 @@ type Recorder struct {
 	// Owned by Run.
 	tracks [protocol.MaxStreams]*track
 	opened int
+	bytes  int64 // of frames
 	result Result
 }
 
@@ -126,6 +130,11 @@ func (r *Recorder) Run(ctx context.Context) (Result, error) {
 					r.Stop(nil)
 					return r.finish(item{at: it.at}, err)
 				}
+				if r.cfg.Max > 0 && r.bytes >= r.cfg.Max {
+					r.cfg.Note(fmt.Sprintf("The recording ends here: it has reached %s.", humanize.Bytes(uint64(r.cfg.Max))))
+					r.Stop(nil)
+					return r.finish(item{at: it.at}, nil)
+				}
 			}
 		case <-tick.C:
 			for _, t := range r.tracks {
@@ -189,6 +198,7 @@ func (r *Recorder) take(it item) error {
 		r.cfg.AskKey(f.Stream)
 		return nil
 	}
+	r.bytes += int64(len(f.Data))
 	if err := t.add(f, it.at); err != nil {
 		return fmt.Errorf("%s: %w", t.file.Name, err)
 	}

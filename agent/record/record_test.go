@@ -33,11 +33,15 @@ type recording struct {
 	err   error
 }
 
-func begin(t *testing.T, name string) *recording {
+func begin(t *testing.T, name string) *recording { return beginUpTo(t, name, 0) }
+
+// beginUpTo begins one that may have so many bytes.
+func beginUpTo(t *testing.T, name string, most int64) *recording {
 	t.Helper()
 	r := &recording{t: t, dir: t.TempDir(), done: make(chan struct{})}
 	r.Recorder = New(Config{
 		Name:   filepath.Join(r.dir, name),
+		Max:    most,
 		Note:   func(s string) { r.mu.Lock(); defer r.mu.Unlock(); r.notes = append(r.notes, s) },
 		AskKey: func(uint8) { r.mu.Lock(); defer r.mu.Unlock(); r.keys++ },
 	})
@@ -349,47 +353,5 @@ func TestNames(t *testing.T) {
 	}
 	if info, _ := os.Stat(taken); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
-	}
-}
-
-// TestQueue: frames that wait for the disk are bounded.
-func TestQueue(t *testing.T) {
-	r := New(Config{Name: "x.webm"})
-	half := &protocol.Frame{Kind: protocol.FrameKey, Data: make([]byte, maxQueued/2)}
-	for n, want := range []int{1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2} {
-		if r.Frame(half, protocol.ScreenConfig{}); len(r.queue) != want {
-			t.Fatalf("%d frames wait after %d, want %d", len(r.queue), n+1, want)
-		}
-	}
-	r.Frame(&protocol.Frame{Data: []byte{1}}, protocol.ScreenConfig{})
-	if r.queued != maxQueued {
-		t.Errorf("%d bytes wait, want %d", r.queued, maxQueued)
-	}
-}
-
-// TestKeysForJumps: a long chain asks for a key frame once in keyEvery frames.
-func TestKeysForJumps(t *testing.T) {
-	s := recordtest.Encode(t, "vp8", 64, 64, 2, 30, nil)
-	r := begin(t, "share.webm")
-	for i := range 2*keyEvery + 2 {
-		kind, data := protocol.FrameDelta, s.Frames[1]
-		if i == 0 {
-			kind, data = protocol.FrameKey, s.Frames[0]
-		}
-		r.Frame(&protocol.Frame{Kind: kind, Frame: uint32(i), CaptureMs: uint32(i), Data: data}, protocol.ScreenConfig{Codec: "vp8", Width: 64, Height: 64})
-	}
-	if r.end(2*keyEvery + 2); r.keys != 2 {
-		t.Errorf("%d asked for, want 2", r.keys)
-	}
-}
-
-// TestDiskFails: an error of the disk ends the recording, and is told.
-func TestDiskFails(t *testing.T) {
-	s := recordtest.Encode(t, "vp8", 64, 64, 2, 30, nil)
-	r := begin(t, filepath.Join("missing", "share.webm"))
-	r.feed(s, 0, clock(0, 2))
-	<-r.done
-	if !errors.Is(r.err, os.ErrNotExist) {
-		t.Errorf("got %v", r.err)
 	}
 }
