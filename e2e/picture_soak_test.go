@@ -133,6 +133,9 @@ func (x *soak) round(d trouble, period time.Duration) {
 	}
 	last(period, "the round's end")
 	undo()
+	if keep := "Keep sharing"; x.c.Has("button", keep) { // the customer is asked each half hour
+		x.c.Click("button", keep)
+	}
 	set(x.t, x.line, impair.Conditions{})
 	x.fresh(x.v, d.String())
 	if x.second != nil {
