@@ -4,52 +4,14 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { type Encoded, Encoder, HELD_MAX } from '../src/browser/encoder.ts';
-
-interface Chunk {
-  readonly type: 'key' | 'delta';
-  readonly timestamp: number;
-}
-
-let encoders: Scripted[] = [];
-
-class Scripted {
-  readonly frames: Chunk[] = [];
-  readonly state = 'configured';
-  readonly encodeQueueSize = 0;
-  readonly #output: (chunk: object) => void;
-  constructor(init: { output: (chunk: object) => void }) {
-    this.#output = init.output;
-    encoders.push(this);
-  }
-  configure(): void {}
-  close(): void {}
-  encode(frame: { timestamp: number }, { keyFrame }: { keyFrame: boolean }): void {
-    this.frames.push({ type: keyFrame ? 'key' : 'delta', timestamp: frame.timestamp });
-  }
-  /** Gives out the oldest frame that it has. */
-  give(type?: 'key' | 'delta'): void {
-    const frame = this.frames.shift();
-    assert.ok(frame);
-    this.#output({ ...frame, type: type ?? frame.type, byteLength: 1, copyTo: () => undefined });
-  }
-}
-
-class Frame {
-  readonly timestamp: number;
-  constructor(_: unknown, init: { timestamp: number }) {
-    this.timestamp = init.timestamp;
-  }
-  close(): void {}
-}
-
-Object.assign(globalThis, { VideoEncoder: Scripted, VideoFrame: Frame });
+import { encoders } from './scripted.ts';
 
 let out: Encoded[] = [];
 let failures = 0;
 let encoder: Encoder;
 
 beforeEach(() => {
-  encoders = [];
+  encoders.length = 0;
   out = [];
   failures = 0;
   encoder = new Encoder({ output: (one) => out.push(one), failed: () => failures++, ready: () => undefined });
@@ -75,6 +37,17 @@ test('an encoder that is a few frames behind has not failed', () => {
   }
   assert.equal(failures, 0);
   assert.equal(out.length, 97);
+});
+
+test('a frame tells whether it was asked for as a key frame', () => {
+  encode(true);
+  encode();
+  encoders[0]?.give();
+  encoders[0]?.give('key'); // one that the encoder thinks right
+  assert.deepEqual(
+    out.map((one) => one.asked),
+    [true, false],
+  );
 });
 
 test('the time of a frame begins when the one before was ready', async () => {

@@ -6,6 +6,7 @@ import { Flow } from '../src/browser/flow.ts';
 import type { Peer } from '../src/browser/peer.ts';
 import { Sender } from '../src/core/lanes.ts';
 import { FRAME_KIND } from '../src/core/protocol.gen.ts';
+import { BITRATE_START } from '../src/core/rate.ts';
 
 function make() {
   const screen = { readyState: 'open', bufferedAmount: 0, sent: 0, send: () => screen.sent++ };
@@ -40,4 +41,27 @@ test('nothing is put before what comes after a silence', () => {
   assert.equal(flow.skips(0, 0, Date.now()), true);
   peer.quiet = false;
   assert.equal(flow.skips(0, 0, Date.now()), false);
+});
+
+test('a new lane is judged afresh, and frames are waited for on their own path only', () => {
+  const { peer, flow, send } = make();
+  peer.lane.open = false;
+  send(FRAME_KIND.key, 0);
+  const slow = Date.now() + 60_000; // of a path that took very long
+  for (let frame = 1; frame < 60; frame++) {
+    send(FRAME_KIND.delta, frame);
+    flow.feedback({ type: 'screen.feedback', frame, receivedMs: slow + 500 * frame });
+  }
+  const before = flow.bitrate;
+  peer.lane = { ...peer.lane, open: true, sender: new Sender() };
+  assert.ok(flow.paced);
+  assert.ok(flow.bitrate >= before && flow.bitrate >= BITRATE_START, `${before}, then ${flow.bitrate}`);
+  send(FRAME_KIND.delta, 60);
+  assert.equal(flow.unacked, 1);
+  assert.ok(flow.underWay(0, 60) && !flow.underWay(0, 59) && !flow.underWay(1, 60));
+  assert.equal(flow.feedback({ type: 'screen.feedback', frame: 59, receivedMs: 1 }), null, 'known before');
+  assert.ok((flow.feedback({ type: 'screen.feedback', frame: 60, receivedMs: 1 }) ?? -1) >= 0);
+  send(FRAME_KIND.delta, 61);
+  flow.drop(0);
+  assert.equal(flow.oldestMs, null);
 });

@@ -92,8 +92,8 @@ test('a path that is cut is known to be dead, an idle one is not', () => {
   sender.next(1e6); // a new lane is tried
   assert.equal(sender.dead(1e6), false);
   sender.push(desktop(random(1), 0));
-  assert.equal(sender.dead(1e6 + 2_400), false);
-  assert.equal(sender.dead(1e6 + 2_600), true);
+  assert.equal(sender.dead(1e6 + 4_400), false);
+  assert.equal(sender.dead(1e6 + 4_600), true);
 });
 
 test('nothing of a frame is sent once it is cleared, nor repaired', () => {

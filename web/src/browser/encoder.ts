@@ -4,6 +4,8 @@ import type { Picture } from './picture.ts';
 
 export interface Encoded {
   readonly key: boolean;
+  /** it was asked for as a key frame */
+  readonly asked: boolean;
   readonly captureMs: number;
   /** that the encoder worked on it, without the time that it waited for the frame before */
   readonly tookMs: number;
@@ -20,6 +22,7 @@ export interface EncoderEvents {
 interface Waiting {
   /** the first delta frame asked for at a new bit rate */
   readonly steered: boolean;
+  readonly key: boolean;
   readonly captureMs: number;
   readonly startedMs: number;
 }
@@ -97,7 +100,7 @@ export class Encoder {
   encode(picture: Picture, key: boolean, captureMs: number): void {
     const startedMs = performance.now();
     if (this.#image !== '') {
-      void this.#still(picture, captureMs, startedMs);
+      void this.#still(picture, key, captureMs, startedMs);
       return;
     }
     if (this.#waiting.size >= HELD_MAX) {
@@ -107,7 +110,7 @@ export class Encoder {
     // Own timestamps: they must rise, also when the same frame is encoded again.
     this.#stamp += 1000;
     const timestamp = this.#stamp;
-    this.#waiting.set(timestamp, { steered: this.#steered && !key, captureMs, startedMs });
+    this.#waiting.set(timestamp, { steered: this.#steered && !key, key, captureMs, startedMs });
     this.#steered = false;
     const stamped = new VideoFrame(picture, { timestamp, ...(this.#even && evenPart(picture)) });
     try {
@@ -147,7 +150,7 @@ export class Encoder {
         this.#outputMs = now;
         const key = chunk.type === 'key';
         if (key && waiting.steered) this.#restarts = true;
-        this.#events.output({ key, captureMs: waiting.captureMs, tookMs, data });
+        this.#events.output({ key, asked: waiting.key, captureMs: waiting.captureMs, tookMs, data });
       },
       error: () => {
         if (generation === this.#generation) this.#events.failed();
@@ -157,7 +160,7 @@ export class Encoder {
     return video;
   }
 
-  async #still(picture: Picture, captureMs: number, startedMs: number): Promise<void> {
+  async #still(picture: Picture, asked: boolean, captureMs: number, startedMs: number): Promise<void> {
     const canvas = this.#canvas;
     const context = canvas?.getContext('2d', { alpha: false });
     if (canvas === null || context === null || context === undefined) {
@@ -172,7 +175,7 @@ export class Encoder {
       const data = new Uint8Array(await blob.arrayBuffer());
       if (generation !== this.#generation) return;
       this.#busy -= 2;
-      this.#events.output({ key: true, captureMs, tookMs: performance.now() - startedMs, data });
+      this.#events.output({ key: true, asked, captureMs, tookMs: performance.now() - startedMs, data });
       this.#events.ready();
     } catch {
       if (generation === this.#generation) this.#events.failed();

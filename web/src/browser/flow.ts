@@ -14,6 +14,7 @@ export interface FlowEvents {
   ready(): void;
 }
 
+const UNDER_WAY_MS = 1_000; // a frame that was sent longer ago and not acknowledged may be lost for good
 const STILL_TRIES = 3; // frames that were in the encoder may still come out
 
 let numbered = 0; // the first frame number that was never used
@@ -58,6 +59,27 @@ export class Flow {
   /** Whether the path carries 30 frames a second. */
   get fast(): boolean {
     return rate.fast(this.#rate);
+  }
+
+  /** Whether something else than the encoder's bit rate sets the pace. */
+  get paced(): boolean {
+    return this.#open() !== null;
+  }
+
+  /** Frames that are not acknowledged. */
+  get unacked(): number {
+    return this.#rate.unacked.length;
+  }
+
+  /** When the oldest of them was sent; null: there is none. */
+  get oldestMs(): number | null {
+    return this.#rate.unacked[0]?.atMs ?? null;
+  }
+
+  /** Whether a frame left a moment ago and may still arrive. */
+  underWay(stream: number, frame: number): boolean {
+    const sent = this.#rate.unacked.find((one) => one.stream === stream && one.frame === frame);
+    return sent !== undefined && Date.now() - sent.atMs < UNDER_WAY_MS;
   }
 
   /** The number that a new stream's first frame has: a lane's other end takes lower ones for late. */
@@ -150,16 +172,26 @@ export class Flow {
     return 'sent';
   }
 
-  /** Takes the agent's word on a frame: it has arrived, or is on the viewer's canvas. */
-  feedback({ stream = 0, frame, receivedMs, decodedMs }: ScreenFeedback): void {
+  /**
+   * Takes the agent's word on a frame: it has arrived, or is on the viewer's canvas. Returns how long that took; null: it
+   * was known, or the frame is none of these.
+   */
+  feedback({ stream = 0, frame, receivedMs, decodedMs }: ScreenFeedback): number | null {
+    const sent = this.#rate.unacked.find((one) => one.stream === stream && one.frame === frame);
     const sender = this.#open()?.sender;
     const path = sender && { queueMs: sender.pace.queueMs + sender.backlogMs, capacity: sender.pace.bandwidth };
     this.#rate = rate.acked(this.#rate, stream, frame, receivedMs, Date.now(), path);
     if (decodedMs !== undefined) this.#rate = rate.painted(this.#rate, stream, frame);
     this.#events.ready();
+    return sent === undefined ? null : Date.now() - sent.atMs;
   }
 
-  /** The path is back after a silence: nothing that was on its way is waited for. */
+  /** Nothing of a stream is waited for. */
+  drop(stream: number): void {
+    this.#rate = rate.without(this.#rate, stream);
+  }
+
+  /** Nothing that was on its way is waited for. */
   forget(): void {
     this.#rate = rate.forget(this.#rate);
   }
@@ -181,6 +213,7 @@ export class Flow {
       this.#rate = rate.forget(this.#rate); // nothing of it is acknowledged any more
       for (let stream = 0; stream < MAX_STREAMS; stream++) this.#broken.add(stream);
     }
+    if (open !== null && this.#lane !== open) this.#rate = rate.moved(this.#rate);
     this.#lane = open;
     return open;
   }

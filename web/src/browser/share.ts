@@ -30,7 +30,6 @@ export class Share {
   #decodable: readonly string[] | null = null;
   #paused = false;
   #path = level.initial;
-  #unacked: { readonly stream: number; readonly frame: number; readonly atMs: number }[] = [];
 
   constructor(peer: Peer, events: ShareEvents) {
     this.#peer = peer;
@@ -58,7 +57,7 @@ export class Share {
     if (one === undefined) return;
     one.stop();
     this.#streams.delete(stream);
-    this.#unacked = this.#unacked.filter((sent) => sent.stream !== stream);
+    this.#flow.drop(stream);
     this.#peer.send({ type: 'screen.removed', stream } satisfies FromPeer);
   }
 
@@ -69,7 +68,7 @@ export class Share {
   }
 
   keyframe(stream: number): void {
-    this.#streams.get(stream)?.keyframe();
+    this.#streams.get(stream)?.wanted();
   }
 
   /** Answers the agent's wish for a lossless still: with the still, or with why there is none. */
@@ -88,7 +87,6 @@ export class Share {
   /** The path is back after a silence. */
   resume(): void {
     this.#flow.forget();
-    this.#unacked = [];
     this.#move(level.forget(Date.now()));
     for (const one of this.#streams.values()) one.keyframe();
   }
@@ -100,15 +98,8 @@ export class Share {
 
   /** The agent's word on a frame: it has arrived, or is on the viewer's canvas. */
   feedback(message: ScreenFeedback): void {
-    const { stream = 0, frame } = message;
-    const now = Date.now();
-    const sent = this.#unacked.find((one) => one.stream === stream && one.frame === frame);
-    if (sent !== undefined) {
-      // Frames of a stream arrive in order: those before it have arrived, or are given up.
-      this.#unacked = this.#unacked.filter((one) => one.stream !== stream || ((one.frame - frame) | 0) > 0);
-      this.#move(level.arrived(this.#path, now - sent.atMs, now));
-    }
-    this.#flow.feedback(message);
+    const tookMs = this.#flow.feedback(message);
+    if (tookMs !== null) this.#move(level.arrived(this.#path, tookMs, Date.now()));
   }
 
   /** Stops the tracks first, then the encoders. Nothing leaves this page afterwards. */
@@ -123,13 +114,12 @@ export class Share {
     return new Stream(stream, this.#flow, {
       allowed: () => this.#events.allowed(),
       level: () => {
-        if (!level.may(this.#path, this.#unacked.length, Date.now())) return 'wait';
+        if (!level.may(this.#path, this.#flow.unacked, Date.now())) return 'wait';
         return this.#path.level === 'video' ? 'video' : 'stills';
       },
       configured: (config) => this.#peer.send(config),
       shown: (picture) => this.#events.shown(stream, picture),
-      sent: (frame) => {
-        this.#unacked.push({ stream, frame, atMs: Date.now() });
+      sent: () => {
         this.#path = level.tried(this.#path, Date.now());
       },
       failed: () => this.#events.failed(stream),
@@ -144,14 +134,14 @@ export class Share {
   #look(): void {
     if (!this.#flow.flowing || this.#paused) return; // a silent path has a clock of its own
     const now = Date.now();
-    this.#move(level.waited(this.#path, now - (this.#unacked[0]?.atMs ?? now), now));
+    this.#move(level.waited(this.#path, now - (this.#flow.oldestMs ?? now), now));
   }
 
   #move(path: level.Path): void {
     const before = this.#path.level;
     this.#path = path;
     if (path.level === before) return;
-    this.#unacked = []; // a lane that ended took frames with it: they must not hold up the first of this level
+    this.#flow.forget(); // what is on its way must not hold up the first of this level
     this.#events.level(path.level);
     for (const one of this.#streams.values()) one.keyframe();
   }

@@ -4,19 +4,13 @@
 
 import type { Frame } from '../core/frame.ts';
 import * as ladder from '../core/ladder.ts';
-import {
-  FRAME_KIND,
-  MAX_FRAME_BYTES,
-  MAX_FRAME_PIXELS,
-  MAX_FRAME_SIDE,
-  type ScreenConfig,
-} from '../core/protocol.gen.ts';
+import { FRAME_KIND, MAX_FRAME_BYTES, type ScreenConfig } from '../core/protocol.gen.ts';
 import { type Capture, capture } from './capture.ts';
 import { type Encoded, Encoder, needsEven } from './encoder.ts';
 import type { Flow } from './flow.ts';
 import { GLIMPSE_BYTES, GLIMPSE_CODEC, type Glimpse, glimpse } from './glimpse.ts';
 import type { Surface } from './picker.ts';
-import { type Picture, sizeOf } from './picture.ts';
+import { hasFullColour, limit, type Picture, sizeOf } from './picture.ts';
 import { makeStill, tooSlow, type Why, whyNot } from './still.ts';
 
 export interface StreamEvents {
@@ -29,7 +23,7 @@ export interface StreamEvents {
   /** a frame was handed to the encoder: what the other side is about to see */
   shown(picture: Picture): void;
   /** a frame was sent */
-  sent(frame: number): void;
+  sent(): void;
   /** the picture can't go on */
   failed(): void;
 }
@@ -54,6 +48,8 @@ export class Stream {
   #captureMs = 0;
   #dirty = false; // the latest picture is not encoded yet
   #needKey = true;
+  #keying = false; // one is in the encoder
+  #lastKey = -1; // its frame
   #paused = false;
   #stopped = false;
   #decodable: readonly string[] | null = null;
@@ -112,7 +108,12 @@ export class Stream {
       this.#decodable = decodable;
       this.#ladder = null;
     }
-    this.keyframe(); // it may be another viewer of the same kind
+    this.wanted(); // it may be another viewer of the same kind
+  }
+
+  /** The other end asks for a key frame. One that is on its way is as good. */
+  wanted(): void {
+    if (!this.#keying && !this.#flow.underWay(this.number, this.#lastKey)) this.keyframe();
   }
 
   keyframe(): void {
@@ -194,6 +195,7 @@ export class Stream {
     if (!this.#configure(picture, level === 'stills' ? STILL : this.#checked)) return;
     const key = this.#needKey;
     this.#needKey = false;
+    this.#keying ||= key;
     this.#dirty = false;
     this.#begun = ahead;
     this.#events.shown(picture);
@@ -292,6 +294,7 @@ export class Stream {
 
   #output(encoded: Encoded): void {
     if (this.#stopped || !this.#events.allowed()) return; //guard:T22
+    if (encoded.asked) this.#keying = false;
     const ahead = this.#begun;
     if (ahead && this.#flow.opening) {
       this.#ahead = encoded; // sent when the path is there
@@ -304,7 +307,7 @@ export class Stream {
       return;
     }
     const image = this.#codec.startsWith('image/');
-    if (image) this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
+    if (image && !this.#flow.paced) this.#notBeforeMs = Date.now() + (encoded.data.length * 8000) / this.#flow.bitrate;
     if (ahead) {
       this.#tell();
       this.#needKey = false; // this frame is the key
@@ -317,9 +320,9 @@ export class Stream {
   #hand(kind: Frame['kind'], captureMs: number, data: Uint8Array<ArrayBuffer>): void {
     const frame = this.#frame;
     this.#frame = (this.#frame + 1) >>> 0;
-    if (this.#flow.send({ kind, stream: this.number, frame, captureMs: captureMs >>> 0, data }))
-      this.#events.sent(frame);
-    else this.#needKey = true; // the chain starts anew
+    if (kind === FRAME_KIND.key) this.#lastKey = frame;
+    if (this.#flow.send({ kind, stream: this.number, frame, captureMs: captureMs >>> 0, data })) this.#events.sent();
+    else this.#needKey ||= !this.#keying; // the chain starts anew
   }
 
   /** Encodes the last picture of a movement again until the encoder has nothing to add. */
@@ -367,6 +370,7 @@ export class Stream {
   #restart(): void {
     this.#encoder.reset();
     this.#codec = '';
+    this.#keying = false;
     this.#tiny = 0;
     this.#ahead = null;
     this.#begun = false;
@@ -379,21 +383,4 @@ export class Stream {
     this.#glimpse = null;
     this.#dirty = false;
   }
-}
-
-/** Whether each pixel has a colour of its own; captured frames of Chromium are I420 or NV12. */
-function hasFullColour(picture: Picture): boolean {
-  return 'format' in picture && picture.format !== null && /^(RGB|BGR|I444)/.test(picture.format);
-}
-
-/** The size that is sent: the source's own, scaled down only above the protocol's limits. */
-function limit(width: number, height: number, even: boolean): [number, number] {
-  const scale = Math.min(
-    1,
-    MAX_FRAME_SIDE / width,
-    MAX_FRAME_SIDE / height,
-    Math.sqrt(MAX_FRAME_PIXELS / (width * height)),
-  );
-  const mask = even ? ~1 : ~0;
-  return [Math.floor(width * scale) & mask, Math.floor(height * scale) & mask];
 }

@@ -15,7 +15,7 @@ const PROBE_MIN_MS = 15;
 const PROBE_MAX_MS = 1_000;
 const REORDER_MAX = 32;
 const WARM_PACKETS = 64; // that a new lane is tried with: they show its delay and bandwidth
-const DEAD_MS = 2_500; // of silence while something is on its way
+const DEAD_MS = 4_500; // of silence while something is on its way; SCTP's timers (0.5, 1, 2 s) may have to run out first
 
 /** A frame on its way. */
 interface Outgoing {

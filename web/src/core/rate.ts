@@ -142,6 +142,17 @@ export function fast(rate: Rate): boolean {
   return rate.capacity === 0 || rate.capacity >= FAST;
 }
 
+/** A new lane: what was measured on another path, or without one, says nothing of it. */
+export function moved(rate: Rate): Rate {
+  return { ...rate, bitrate: Math.max(rate.bitrate, BITRATE_START), capacity: 0, queueMs: 0 };
+}
+
+/** A stream is shown no more. */
+export function without(rate: Rate, stream: number): Rate {
+  const others = (one: Sent) => one.stream !== stream;
+  return { ...rate, unacked: rate.unacked.filter(others), unpainted: rate.unpainted.filter(others) };
+}
+
 /** After a break of the path: nothing is on its way any more, the rest is kept. */
 export function forget(rate: Rate): Rate {
   return { ...rate, unacked: [], unpainted: [] };
