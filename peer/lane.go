@@ -17,14 +17,15 @@ import (
 )
 
 const (
-	reportEvery      = 8 * time.Millisecond // while fragments come
+	reportEvery      = 8 * time.Millisecond   // while fragments come
 	reportIdle       = 25 * time.Millisecond  // between them, where something is missing or was of late
 	reportCalm       = 75 * time.Millisecond  // where nothing is: more than a frame apart; the gap doubles
 	reportIdleFor    = 500 * time.Millisecond // after the last fragment: the other end's clock for its last packets
 	calmAfter        = 5 * time.Second        // without a gap
 	laneRetry        = time.Second            // doubles up to laneRetryMax
 	laneRetryMax     = 30 * time.Second
-	maxBadFragments  = 50 // the next one ends the session
+	laneLasted       = 10 * time.Second // a lane that was open for so long is replaced at once
+	maxBadFragments  = 50               // the next one ends the session
 	maxLanesOffered  = 200
 	keyframeInterval = 700 * time.Millisecond
 )
@@ -46,6 +47,7 @@ type lanes struct {
 	asked   [protocol.MaxStreams]time.Time // for a key frame
 	timer   *time.Timer                    // of the next report
 	began   time.Time
+	opened  time.Time
 }
 
 // tracker knows which packets of a lane have arrived.
@@ -202,9 +204,12 @@ func (p *Peer) closeLane(now time.Time) {
 	conn := l.conn
 	conn.cancel()
 	p.work.Go(func() { _ = conn.agent.Close() }) // it waits for its own goroutines
+	lasted := l.channel != nil && now.Sub(l.opened) > laneLasted
 	l.conn, l.channel, l.running = nil, nil, false
 	l.packets = tracker{}
-	p.laneLater(now)
+	if p.laneLater(now); lasted {
+		l.retryAt = now
+	}
 }
 
 func (p *Peer) laneLater(now time.Time) {
@@ -255,7 +260,7 @@ type laneUp struct {
 
 func (e laneUp) apply(p *Peer) {
 	if l := &p.lanes; !p.ended && l.conn != nil && e.number == l.number {
-		l.channel, l.retry = e.channel, 0
+		l.channel, l.retry, l.opened = e.channel, 0, time.Now()
 		p.log.Info("lane open", "lane", e.number)
 	}
 }
