@@ -5,6 +5,7 @@ package viewer
 // is asked for.
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/lookalong/lookalong/protocol"
@@ -14,6 +15,7 @@ import (
 const (
 	maxChainFrames = 120
 	maxChainBytes  = 8 << 20 // a chain is at least one frame, whatever its size (at most protocol.MaxFrameBytes)
+	maxBehind      = 60      // frames that a page may have to take when the chain is shortened
 )
 
 // Queue holds the chain since the last key frame. Safe for concurrent use; nothing in it waits.
@@ -67,7 +69,7 @@ func (q *Queue) push(f *protocol.Frame) (needKey bool) {
 			r.lost = true
 		}
 	case len(q.frames) >= maxChainFrames || q.bytes+len(f.Data) > maxChainBytes:
-		q.cut() // readers that are up to date go on; the others, and new ones, need a key frame
+		q.shorten(len(f.Data))
 	}
 	q.last, q.any = f.Frame, true
 	q.frames = append(q.frames, f)
@@ -104,6 +106,26 @@ func (q *Queue) cut() {
 		r.next = end
 	}
 	q.frames, q.base, q.bytes, q.whole = nil, end, 0, false
+}
+
+// shorten drops what every page has taken, a moment's burst is waited for; new pages need a key frame from now on. A page
+// that is far behind needs one too, and the others do not wait for it.
+func (q *Queue) shorten(coming int) {
+	end := q.base + uint64(len(q.frames))
+	low := end
+	for r := range q.readers {
+		if r.lost = r.lost || end-r.next > maxBehind; !r.lost {
+			low = min(low, r.next)
+		}
+	}
+	n := low - q.base
+	for _, f := range q.frames[:n] {
+		q.bytes -= len(f.Data)
+	}
+	q.frames, q.base, q.whole = slices.Clone(q.frames[n:]), low, false
+	if q.bytes+coming > maxChainBytes {
+		q.cut()
+	}
 }
 
 // Reset forgets everything: another session begins.

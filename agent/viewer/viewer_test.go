@@ -391,6 +391,41 @@ func TestQueue(t *testing.T) {
 	q.Leave(early)
 }
 
+// TestQueueWaitsForABurst: at the chain's end a page that has not taken the last few frames loses none of them; one that is
+// far behind does, and the others go on.
+func TestQueueWaitsForABurst(t *testing.T) {
+	asked := 0
+	q := NewQueue(func() { asked++ })
+	near, far := q.Join(make(chan struct{}, 1)), q.Join(make(chan struct{}, 1))
+	q.Push(key(1))
+	for n := uint32(2); n <= maxChainFrames; n++ {
+		if n <= maxChainFrames-maxBehind {
+			q.Take(far)
+		}
+		if n < maxChainFrames-5 {
+			q.Take(near)
+		}
+		q.Push(delta(n))
+	}
+	for n := uint32(maxChainFrames + 1); n < maxChainFrames+4; n++ {
+		q.Push(delta(n))
+	}
+	for want := uint32(maxChainFrames - 6); want < maxChainFrames+4; want++ {
+		if f := q.Take(near); f == nil || f.Frame != want {
+			t.Fatalf("took %+v, want frame %d", f, want)
+		}
+	}
+	if f := q.Take(far); f != nil || asked == 0 {
+		t.Errorf("the page far behind got frame %+v, and %d key frames were asked for", f, asked)
+	}
+	q.Push(key(300))
+	for _, r := range []*Reader{near, far} {
+		if f := q.Take(r); f == nil || f.Frame != 300 {
+			t.Errorf("got %+v, want the key frame", f)
+		}
+	}
+}
+
 func TestQueueStill(t *testing.T) {
 	q := NewQueue(func() {})
 	wake := make(chan struct{}, 1)
