@@ -138,7 +138,8 @@ class Reader implements Capture {
       return;
     }
     this.#held = null;
-    this.#lastMs = Math.max(now, this.#lastMs + this.#intervalMs);
+    // One that came late does not put off those after it: a source with just this rate would stay late for good.
+    this.#lastMs = Math.max(now - this.#intervalMs, this.#lastMs + this.#intervalMs);
     if (this.#compares) void this.#compare(picture);
     else this.#events.picture(picture);
   }
