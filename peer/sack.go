@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"net"
 	"sync"
+	"time"
 )
 
 const (
@@ -19,10 +20,15 @@ const (
 	chunkSack       = 3
 	chunkForward    = 192 // FORWARD-TSN, RFC 3758
 	sackBytes       = 16  // without gaps and duplicates
+	flagImmediate   = 8   // RFC 7053
 	holesKept       = 64  // packets behind the newest that a late one may still fill
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// trainGap is between packets that left together. Each of these is acknowledged, not every second one: a browser's window
+// (dcsctp) grows by one packet with each acknowledgement while it is used up, and large frames wait for it to grow.
+const trainGap = 5 * time.Millisecond
 
 // gapless is the DTLS connection below a lane's association.
 type gapless struct {
@@ -32,6 +38,7 @@ type gapless struct {
 	known bool
 	own   uint32 // what our association has without gaps
 	told  uint32 // what the other end was told
+	last  time.Time
 }
 
 // Write takes the gaps out of selective acknowledgements.
@@ -49,7 +56,7 @@ func (g *gapless) Read(b []byte) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	return g.incoming(b, n), nil
+	return g.incoming(b, n, time.Now()), nil
 }
 
 func (g *gapless) outgoing(b []byte) []byte {
@@ -89,9 +96,16 @@ func (g *gapless) withoutGaps(chunk []byte) []byte {
 	return out
 }
 
-func (g *gapless) incoming(b []byte, n int) int {
+func (g *gapless) incoming(b []byte, n int, at time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if n > sctpHeaderBytes+1 && b[sctpHeaderBytes] == chunkData {
+		if at.Sub(g.last) < trainGap {
+			b[sctpHeaderBytes+1] |= flagImmediate
+			sum(b[:n])
+		}
+		g.last = at
+	}
 	padded := n + -n&3
 	if !g.known || int32(g.told-g.own) <= 2*holesKept || n <= sctpHeaderBytes || b[sctpHeaderBytes] != chunkData || padded+8 > cap(b) || padded+8 > len(b) {
 		return n

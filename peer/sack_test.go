@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"net"
 	"testing"
+	"time"
 )
 
 // sctpPacket is an SCTP packet with these chunks, each padded.
@@ -109,5 +110,23 @@ func TestHolesAreGivenUp(t *testing.T) {
 		if !bytes.Equal(got[12:], append(bytes.Clone(data[12:]), forward...)) {
 			t.Errorf("%d holes: %x", tt.holes, got)
 		}
+	}
+}
+
+// TestATrainIsAcknowledgedAtOnce: a packet close behind another asks for its own acknowledgement, one alone does not.
+func TestATrainIsAcknowledgedAtOnce(t *testing.T) {
+	g := &gapless{}
+	data := sctpPacket([]byte{chunkData, 3, 0, 17, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 53, 'x'})
+	at := time.Now()
+	for i, tt := range []struct {
+		after time.Duration
+		flags byte
+	}{{0, 3}, {trainGap / 2, 3 | flagImmediate}, {trainGap, 3}, {0, 3 | flagImmediate}} {
+		b := append(make([]byte, 0, 100), data...)
+		at = at.Add(tt.after)
+		if n := g.incoming(b, len(b), at); n != len(b) || b[sctpHeaderBytes+1] != tt.flags {
+			t.Errorf("packet %d: %x, want flags %d", i, b[:n], tt.flags)
+		}
+		checkSum(t, b)
 	}
 }

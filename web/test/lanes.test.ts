@@ -40,6 +40,7 @@ const paths: { name: string; path: Path; p95: number; age: number }[] = [
   { name: '25 ms', path: { delayMs: 25, loss: 0 }, p95: 30, age: 70 },
   { name: '25 ms, 1 %', path: { delayMs: 25, loss: 0.01 }, p95: 80, age: 75 },
   { name: '25 ms, 5 %', path: { delayMs: 25, loss: 0.05 }, p95: 80, age: 85 },
+  { name: '100 ms', path: { delayMs: 100, loss: 0 }, p95: 105, age: 140 },
   { name: '100 ms, 1 %', path: { delayMs: 100, loss: 0.01 }, p95: 310, age: 165 },
   { name: '2 Mbit/s', path: { delayMs: 25, loss: 0, bitsPerSec: 2e6 }, p95: 350, age: 140 },
   { name: '5 Mbit/s', path: { delayMs: 25, loss: 0, bitsPerSec: 5e6 }, p95: 150, age: 95 },

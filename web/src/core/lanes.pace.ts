@@ -6,13 +6,24 @@ import { FRAGMENT_HEADER_BYTES, MAX_FRAGMENT_PAYLOAD } from './protocol.gen.ts';
 
 export const PACKET_BYTES = FRAGMENT_HEADER_BYTES + MAX_FRAGMENT_PAYLOAD;
 export const WINDOW_START = 32 * PACKET_BYTES;
+export const WINDOW_FAST = 192 * PACKET_BYTES; // a window of text that comes to the front may go out at once
 export const WINDOW_MIN = 6 * PACKET_BYTES;
 export const WINDOW_MAX = 1024 * PACKET_BYTES;
 export const QUEUE_AIM_MS = 25; // so much of it may stand before a chat message
 const BASE_FOR_MS = 10_000; // how long the shortest delay is believed, at least
 const SAMPLE_MS = 30; // of arrivals that tell the bandwidth
+const TRAIN_GAP_MS = 10;
+const TRAIN_BYTES = 16 * PACKET_BYTES; // fewer tell little
+const SHRUNK_FOR_MS = 1_000; // after a queue or much loss has made the window smaller
+const TRAIN_MS = 4; // arrivals are known to about a millisecond
 const LOSS_WEIGHT = 1 / 128;
 const MUCH_LOSS = 0.1;
+
+/** What left in one go: its bytes up to a packet, and the time since its first one. */
+export interface Train {
+  readonly bytes: number;
+  readonly ms: number;
+}
 
 export class Pace {
   window = WINDOW_START;
@@ -36,6 +47,7 @@ export class Pace {
   #arrivedMs = -1;
   #sentMs = 0;
   #sample = { bytes: 0, ms: 0 };
+  #train = { atMs: 0, lastMs: Number.NEGATIVE_INFINITY, bytes: 0 };
   #rough = 0; // share that is lost, full queues included, over fewer packets
 
   /** Whether a packet of that size may go out now. */
@@ -45,12 +57,29 @@ export class Pace {
     return false;
   }
 
+  /** Notes a packet that goes out, and returns the train that it ends. */
+  sent(bytes: number, nowMs: number): Train {
+    this.inFlight += bytes;
+    const train = this.#train;
+    if (nowMs - train.lastMs > TRAIN_GAP_MS) this.#train = { atMs: nowMs, lastMs: nowMs, bytes };
+    else this.#train = { atMs: train.atMs, lastMs: nowMs, bytes: train.bytes + bytes };
+    return { bytes: this.#train.bytes, ms: nowMs - this.#train.atMs };
+  }
+
   lost(): void {
     this.#count(1);
   }
 
   /** The packets that a report tells of for the first time: their bytes, and when the newest was sent and arrived. */
-  arrived(bytes: number, packets: number, sentMs: number, arrivedMs: number, heldMs: number, nowMs: number): void {
+  arrived(
+    bytes: number,
+    packets: number,
+    sentMs: number,
+    arrivedMs: number,
+    heldMs: number,
+    train: Train,
+    nowMs: number,
+  ): void {
     for (let i = 0; i < packets; i++) this.#count(0);
     const rtt = Math.max(0.1, nowMs - sentMs - heldMs);
     const known = this.rttMs > 0;
@@ -58,6 +87,7 @@ export class Pace {
     this.rttMs = known ? this.rttMs + 0.125 * (rtt - this.rttMs) : rtt;
     this.#delay(arrivedMs - sentMs, nowMs);
     this.#measure(bytes, sentMs, arrivedMs);
+    this.#hurry(train, nowMs);
     this.#steer(bytes, nowMs);
     this.#limited = false;
   }
@@ -94,6 +124,19 @@ export class Pace {
     if (this.bandwidth === 0) this.bandwidth = measured;
     else if (this.queueMs > 8) this.bandwidth += 0.3 * (measured - this.bandwidth);
     else this.bandwidth = Math.max(this.bandwidth, measured);
+  }
+
+  /**
+   * A train that no queue has held up shows what the path carries at least. That need not be found out by doubling the
+   * window: over a long path it takes many round trips, and each large frame waits for some of them.
+   */
+  #hurry(train: Train, nowMs: number): void {
+    const queueMs = this.#recent.at(-1) ?? 0;
+    if (train.bytes < TRAIN_BYTES || queueMs > 8) return;
+    const shown = (train.bytes * 8000) / Math.max(TRAIN_MS, train.ms + queueMs);
+    this.bandwidth = Math.max(this.bandwidth, shown);
+    if (nowMs - this.#shrunkMs < SHRUNK_FOR_MS) return;
+    this.window = Math.max(this.window, Math.min((shown / 8000) * this.rttMs, WINDOW_FAST));
   }
 
   #steer(bytes: number, nowMs: number): void {

@@ -5,7 +5,7 @@
 import { rowsFor } from './fec.ts';
 import { Cut, has, parseReport, probe } from './fragment.ts';
 import type { Frame } from './frame.ts';
-import { PACKET_BYTES, Pace } from './lanes.pace.ts';
+import { PACKET_BYTES, Pace, type Train } from './lanes.pace.ts';
 import { FRAME_KIND, MAX_FRAGMENT_PAYLOAD, MAX_PARITY_ROWS, REPORT_PACKETS } from './protocol.gen.ts';
 
 const LOSS_SEEN = 0.002; // from so much on there are parity and probes
@@ -14,7 +14,7 @@ const REPORT_MS = 10; // how long the other end holds a report back
 const PROBE_MIN_MS = 15;
 const PROBE_MAX_MS = 1_000;
 const REORDER_MAX = 32;
-const WARM_PACKETS = 64; // that a new lane is tried with: they show its delay and bandwidth
+const WARM_PACKETS = 160; // that a new lane is tried with: they show its delay and bandwidth, and open SCTP’s window
 const DEAD_MS = 4_500; // of silence while something is on its way; SCTP's timers (0.5, 1, 2 s) may have to run out first
 
 /** A frame on its way. */
@@ -38,6 +38,7 @@ interface Sent {
   readonly item: Item | null; // null: a probe
   readonly bytes: number;
   readonly atMs: number;
+  readonly train: Train;
   readonly extra: boolean; // a second copy of what may be on its way still
 }
 
@@ -81,7 +82,6 @@ export class Sender {
       this.#fresh.push({ out, index });
       this.#count(out, index, 1);
     }
-    this.#warm = 0;
   }
 
   /** The next packet to send now, or null when there is none or the path has enough. Call it until it is null. */
@@ -142,7 +142,7 @@ export class Sender {
     if (newest !== undefined) {
       this.#probes = 0;
       this.#progressMs = nowMs;
-      this.pace.arrived(bytes, packets, newest.atMs, report.arrivedMs, report.heldMs, nowMs);
+      this.pace.arrived(bytes, packets, newest.atMs, report.arrivedMs, report.heldMs, newest.train, nowMs);
     }
     return true;
   }
@@ -242,8 +242,13 @@ export class Sender {
     if (this.#sent.size === 0) this.#heardMs = nowMs; // from now on an answer is due
     const packet = this.#next++;
     const message = item === null ? probe(packet, padding) : item.out.cut.packet(item.index, packet);
-    this.#sent.set(packet, { item, bytes: message.length, atMs: nowMs, extra });
-    this.pace.inFlight += message.length;
+    this.#sent.set(packet, {
+      item,
+      bytes: message.length,
+      atMs: nowMs,
+      train: this.pace.sent(message.length, nowMs),
+      extra,
+    });
     this.#lastSentMs = nowMs;
     if (item !== null) this.fragments++;
     return message;
