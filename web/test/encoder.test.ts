@@ -50,6 +50,12 @@ test('a frame tells whether it was asked for as a key frame', () => {
   );
 });
 
+test('on a narrow path no frame is much larger than the others', () => {
+  assert.equal(encoders[0]?.configured?.bitrateMode, 'constant');
+  encoder.configure('vp8', 640, 360, 2_500_000);
+  assert.equal(encoders[0]?.configured?.bitrateMode, 'variable');
+});
+
 test('the time of a frame begins when the one before was ready', async () => {
   encode(true);
   encode();

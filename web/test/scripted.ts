@@ -22,7 +22,10 @@ export class Scripted {
     this.#output = init.output;
     encoders.push(this);
   }
-  configure(): void {}
+  configured: VideoEncoderConfig | null = null;
+  configure(config: VideoEncoderConfig): void {
+    this.configured = config;
+  }
   close(): void {}
   encode(frame: { timestamp: number }, { keyFrame }: { keyFrame: boolean }): void {
     this.frames.push({ type: keyFrame ? 'key' : 'delta', timestamp: frame.timestamp });

@@ -29,6 +29,7 @@ interface Waiting {
 
 const IMAGE_QUALITY = 0.85;
 export const HELD_MAX = 8; // frames that an encoder may have without giving one out: more are seconds of delay
+const NARROW = 1_500_000; // bits a second: below it a large frame is made small, and sharp by those behind it
 const STEER = 0.15; // how much the bit rate must change before the encoder is told
 const STEER_RESTARTS = 0.5; // the same where that costs a key frame
 
@@ -205,7 +206,7 @@ function config(codec: string, width: number, height: number, bitrate: number): 
     bitrate,
     framerate: 30,
     latencyMode: 'realtime',
-    bitrateMode: 'variable',
+    bitrateMode: bitrate < NARROW ? 'constant' : 'variable',
     contentHint: 'text',
     ...(codec.startsWith('avc1') && { avc: { format: 'annexb' as const } }), // no description beside the stream
   };
