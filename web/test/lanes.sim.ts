@@ -33,7 +33,8 @@ interface Partial {
 
 const OVERHEAD_BYTES = 100; // of a packet below the fragment: SCTP, DTLS, UDP, IP
 const REPORT_MS = 8;
-const IDLE_MS = 25;
+const IDLE_MS = 25; // where something is missing, or was in the last five seconds
+const CALM_MS = 75; // where nothing was; then twice as long
 
 /** A run of the sending end over a path, on a clock of its own. */
 export class Run {
@@ -50,6 +51,7 @@ export class Run {
   #freeMs = 0;
   #frames = new Map<string, Partial>();
   #newest = -1;
+  #gapMs = Number.NEGATIVE_INFINITY;
   #arrivedMs = 0;
   #seen = new Set<number>();
   #reportedMs = Number.NEGATIVE_INFINITY;
@@ -120,6 +122,7 @@ export class Run {
     if (this.#seen.has(number)) return;
     this.#seen.add(number);
     let due = number > this.#newest ? number > this.#newest + 1 : true;
+    if (number > this.#newest + 1) this.#gapMs = this.nowMs;
     if (number > this.#newest) {
       this.#newest = number;
       this.#arrivedMs = this.nowMs;
@@ -151,7 +154,9 @@ export class Run {
 
   #report(due: boolean): void {
     if (this.#newest < 0) return;
-    const every = this.nowMs - this.#arrivedMs > REPORT_MS ? IDLE_MS : REPORT_MS;
+    const quietMs = this.nowMs - this.#arrivedMs;
+    const calm = this.nowMs - this.#gapMs > 5_000 && this.#frames.size === this.whole.size;
+    const every = quietMs <= REPORT_MS ? REPORT_MS : calm ? Math.max(CALM_MS, quietMs / 2) : IDLE_MS;
     const since = this.nowMs - this.#reportedMs;
     if (!due && since < every - 0.01) {
       this.#arm(every - since);
