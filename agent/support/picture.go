@@ -6,102 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/lookalong/lookalong/agent/viewer"
 	"github.com/lookalong/lookalong/peer"
 	"github.com/lookalong/lookalong/protocol"
 )
-
-// flow counts one stream of a session. config and level belong to the controller's goroutine.
-type flow struct {
-	config *protocol.ScreenConfig
-	level  string // of protocol.ScreenLevel; "" before it was told
-
-	mu       sync.Mutex
-	frames   int
-	bytes    int
-	since    time.Time
-	first    bool
-	received map[uint32]int64 // arrival of frames that no page has painted yet, Unix milliseconds
-	order    []uint32
-	newest   uint32
-	seen     bool // the newest has been painted
-	held     bool // its acknowledgement waits for that
-}
-
-const (
-	unpainted   = 256                    // frames whose painting is waited for
-	ackPatience = 200 * time.Millisecond // that an acknowledgement waits for it
-)
-
-func (f *flow) reset() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.config, f.level = nil, ""
-	f.frames, f.bytes, f.first = 0, 0, false
-	f.since = time.Now()
-	f.received, f.order = map[uint32]int64{}, nil
-	f.seen, f.held = false, false
-}
-
-// add notes a frame; first: it is the first one; held: a page has painted the one before it, and will soon have painted
-// this one: what tells of that acknowledges it too.
-func (f *flow) add(frame *protocol.Frame, receivedMs int64) (first, held bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.frames++
-	f.bytes += len(frame.Data)
-	f.received[frame.Frame] = receivedMs
-	if f.order = append(f.order, frame.Frame); len(f.order) > unpainted {
-		delete(f.received, f.order[0])
-		f.order = f.order[1:]
-	}
-	first, f.first = !f.first, true
-	f.newest, f.held, f.seen = frame.Frame, f.seen, false
-	return first, f.held
-}
-
-// overdue returns the frame that waits too long to be painted: it is acknowledged without that, once.
-func (f *flow) overdue(nowMs int64) (frame uint32, receivedMs int64, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	receivedMs = f.received[f.newest]
-	ok = f.held && nowMs-receivedMs > ackPatience.Milliseconds()
-	f.held = f.held && !ok
-	return f.newest, receivedMs, ok
-}
-
-// begun reports whether a frame has come.
-func (f *flow) begun() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.first
-}
-
-// painted returns the arrival of a frame, once.
-func (f *flow) painted(frame uint32) (receivedMs int64, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	receivedMs, ok = f.received[frame]
-	delete(f.received, frame)
-	if frame == f.newest {
-		f.seen, f.held = true, false
-	}
-	return receivedMs, ok
-}
-
-// rates are those since the last call.
-func (f *flow) rates(now time.Time) (bitsPerSec, fps float64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if s := now.Sub(f.since).Seconds(); s > 0 {
-		bitsPerSec, fps = float64(f.bytes)*8/s, float64(f.frames)/s
-	}
-	f.bytes, f.frames, f.since = 0, 0, now
-	return bitsPerSec, fps
-}
 
 // loss is what the picture's own connection loses.
 type loss struct {
@@ -279,6 +189,13 @@ func (c *Controller) onPainted(stream uint8, frame uint32, atMs int64) {
 	}
 }
 
+// acknowledge tells of a stream's newest frame, if that waits for its painting for so long.
+func (c *Controller) acknowledge(stream int, patience time.Duration) {
+	if frame, receivedMs, ok := c.flows[stream].overdue(patience); ok && c.peer != nil {
+		_ = c.peer.SendControl(protocol.ScreenFeedback{Stream: stream, Frame: frame, ReceivedMs: receivedMs}) // as in onFrame
+	}
+}
+
 // askKey asks for a key frame, at most one in keyGap; one that is due later goes out with the tick.
 func (c *Controller) askKey(stream uint8) {
 	if c.peer == nil {
@@ -290,6 +207,7 @@ func (c *Controller) askKey(stream uint8) {
 		return
 	}
 	k.at, k.due = time.Now(), false
+	c.acknowledge(int(stream), 0)                                        // or the wish looks as if it had crossed this frame
 	_ = c.peer.SendControl(protocol.ScreenKeyframe{Stream: int(stream)}) // the viewer asks again when none comes
 }
 
@@ -304,9 +222,7 @@ func (c *Controller) onTick(now time.Time) {
 		if c.keys[i].due {
 			c.askKey(uint8(i))
 		}
-		if frame, receivedMs, ok := c.flows[i].overdue(now.UnixMilli()); ok && c.peer != nil {
-			_ = c.peer.SendControl(protocol.ScreenFeedback{Stream: i, Frame: frame, ReceivedMs: receivedMs}) // as in onFrame
-		}
+		c.acknowledge(i, ackPatience)
 		bits, fps := c.flows[i].rates(now)
 		c.bits, c.fps = c.bits+bits, max(c.fps, fps)
 	}
