@@ -52,7 +52,7 @@ func newRecordCmd(a *app) *cobra.Command {
 				return usage(cmd, errors.New("a recording needs a file"))
 			}
 			most, err := humanize.ParseBytes(o.max)
-			if err != nil || most < 1<<20 || most > math.MaxInt64 {
+			if err != nil || most < 1_000_000 || most > math.MaxInt64 {
 				return usage(cmd, fmt.Errorf("--max is %q: a size of at least 1MB, such as 500MB or 4GB", o.max))
 			}
 			return runRecord(cmd.Context(), o, int64(most))
