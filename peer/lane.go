@@ -25,6 +25,7 @@ const (
 	laneRetry        = time.Second            // doubles up to laneRetryMax
 	laneRetryMax     = 30 * time.Second
 	laneLasted       = 10 * time.Second // a lane that was open for so long is replaced at once
+	maxReportsBytes  = 16 << 10         // that the other end has not acknowledged
 	maxBadFragments  = 50               // the next one ends the session
 	maxLanesOffered  = 200
 	keyframeInterval = 700 * time.Millisecond
@@ -339,6 +340,10 @@ func (p *Peer) laneReport(now time.Time) {
 	}
 	if now.Sub(t.arrived) > reportIdleFor {
 		return // the next packet goes on
+	}
+	if l.channel.BufferedAmount() > maxReportsBytes { //guard:T32
+		l.timer.Reset(reportIdle)
+		return
 	}
 	t.due, t.reported = false, now
 	r := t.report(l.began, now)
