@@ -50,10 +50,40 @@ test('a frame tells whether it was asked for as a key frame', () => {
   );
 });
 
-test('on a narrow path no frame is much larger than the others', () => {
-  assert.equal(encoders[0]?.configured?.bitrateMode, 'constant');
-  encoder.configure('vp8', 640, 360, 2_500_000);
-  assert.equal(encoders[0]?.configured?.bitrateMode, 'variable');
+test('on a narrow path no frame is much larger than the others, where the encoder can do that', async () => {
+  const mode = (bitrate: number) => {
+    encoder.configure('vp8', 640, 360, bitrate);
+    return encoders[0]?.configured?.bitrateMode;
+  };
+  assert.equal(mode(1_000_000), 'variable', 'it is not known');
+  await Encoder.supports('vp8');
+  assert.deepEqual([1_600_000, 1_400_000, 2_400_000, 2_600_000, 1_600_000].map(mode), [
+    'variable',
+    'constant',
+    'constant',
+    'variable',
+    'variable',
+  ]);
+  const usual = encoder.steer;
+  mode(1_000_000);
+  encode();
+  encoders[0]?.give('key'); // it begins anew for another mode
+  assert.equal(encoder.steer, usual);
+});
+
+test('a frame that the encoder leaves out is not waited for', () => {
+  encode();
+  encode(true);
+  encode();
+  encoders[0]?.frames.splice(0, 2);
+  encoders[0]?.give();
+  assert.deepEqual(
+    out.map((one) => one.asked),
+    [true],
+    'nor the key frame',
+  );
+  for (let n = 0; n < HELD_MAX; n++) encode();
+  assert.equal(failures, 0);
 });
 
 test('the time of a frame begins when the one before was ready', async () => {

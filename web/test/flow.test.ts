@@ -16,19 +16,26 @@ function make() {
     screen,
     lane: { open: true, sender: new Sender(), pump: () => undefined },
   };
-  const flow = new Flow(peer as unknown as Peer, { allowed: () => true, ready: () => undefined });
+  const lost: number[] = [];
+  const flow = new Flow(peer as unknown as Peer, {
+    allowed: () => true,
+    ready: () => undefined,
+    lost: (stream) => lost.push(stream),
+  });
   const send = (kind: 1 | 2, frame: number) =>
     flow.send({ kind, stream: 0, frame, captureMs: 0, data: new Uint8Array(10) });
-  return { peer, screen, flow, send };
+  return { peer, screen, flow, send, lost };
 }
 
-test('frames that went with their lane hold nothing back', () => {
-  const { peer, screen, flow, send } = make();
+test('frames that went with their lane hold nothing back', async () => {
+  const { peer, screen, flow, send, lost } = make();
   assert.equal(send(FRAME_KIND.key, 0), true);
   for (let frame = 1; frame < 10; frame++) assert.equal(send(FRAME_KIND.delta, frame), true);
   peer.lane.open = false;
   assert.equal(flow.skips(0, 0, Date.now()), false);
   assert.equal(send(FRAME_KIND.delta, 10), false, 'the chain is broken');
+  await Promise.resolve();
+  assert.deepEqual(lost, [0], 'of no other stream was anything on its way');
   assert.equal(send(FRAME_KIND.key, 11), true);
   assert.equal(screen.sent, 1);
 });

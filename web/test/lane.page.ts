@@ -35,7 +35,7 @@ const peer = new Peer(state, {
 
 function tick(): void {
   if (!peer.flowing || peer.lane?.open !== true) return;
-  flow ??= new Flow(peer, { allowed: () => true, ready: () => undefined });
+  flow ??= new Flow(peer, { allowed: () => true, lost: () => undefined, ready: () => undefined });
   if (frame >= FRAMES) return;
   if (flow.skips(0, 0, Date.now())) return;
   const one = desktop(next, frame++);

@@ -30,8 +30,12 @@ interface Waiting {
 const IMAGE_QUALITY = 0.85;
 export const HELD_MAX = 8; // frames that an encoder may have without giving one out: more are seconds of delay
 const NARROW = 1_500_000; // bits a second: below it a large frame is made small, and sharp by those behind it
+const WIDE = 2_500_000; // from here on that is over
 const STEER = 0.15; // how much the bit rate must change before the encoder is told
 const STEER_RESTARTS = 0.5; // the same where that costs a key frame
+
+/** Codecs whose encoders here can keep a constant bit rate. */
+const steadies = new Set<string>();
 
 export class Encoder {
   readonly #events: EncoderEvents;
@@ -45,6 +49,7 @@ export class Encoder {
   #waiting = new Map<number, Waiting>();
   #outputMs = 0;
   #steered = false; // the encoder has a bit rate with which it has encoded nothing yet
+  #steady = false; // the bit rate is constant
   #restarts = false; // at a new bit rate, as Firefox's do: a key frame, and up to 300 ms without a frame
 
   constructor(events: EncoderEvents) {
@@ -59,7 +64,9 @@ export class Encoder {
     if (codec.startsWith('image/')) return true;
     if (typeof VideoEncoder === 'undefined') return false;
     try {
-      return (await VideoEncoder.isConfigSupported(config(codec, 640, 360, 1_000_000))).supported === true;
+      const asked = (steady: boolean) => VideoEncoder.isConfigSupported(config(codec, 640, 360, NARROW, steady));
+      void asked(true).then(({ supported }) => supported === true && steadies.add(codec));
+      return (await asked(false)).supported === true;
     } catch {
       return false;
     }
@@ -87,10 +94,13 @@ export class Encoder {
       return true;
     }
     try {
-      this.#steered = this.#video !== null;
+      // Encoders of the machine may begin anew for another mode: that says nothing of other bit rates.
+      const steady = steadies.has(codec) && bitrate < (this.#steady ? WIDE : NARROW);
+      this.#steered = this.#video !== null && steady === this.#steady;
+      this.#steady = steady;
       this.#video ??= this.#make();
       this.#even = needsEven(codec);
-      this.#video.configure(config(codec, width, height, bitrate));
+      this.#video.configure(config(codec, width, height, bitrate, steady));
       return true;
     } catch {
       this.#events.failed();
@@ -142,7 +152,12 @@ export class Encoder {
     const video = new VideoEncoder({
       output: (chunk) => {
         const waiting = this.#waiting.get(chunk.timestamp);
-        this.#waiting.delete(chunk.timestamp);
+        let asked = false;
+        for (const [timestamp, { key }] of this.#waiting) {
+          if (timestamp > chunk.timestamp) break;
+          this.#waiting.delete(timestamp); // and those that the encoder has left out
+          asked ||= key;
+        }
         if (generation !== this.#generation || waiting === undefined) return;
         const data = new Uint8Array(chunk.byteLength);
         chunk.copyTo(data);
@@ -151,7 +166,7 @@ export class Encoder {
         this.#outputMs = now;
         const key = chunk.type === 'key';
         if (key && waiting.steered) this.#restarts = true;
-        this.#events.output({ key, asked: waiting.key, captureMs: waiting.captureMs, tookMs, data });
+        this.#events.output({ key, asked, captureMs: waiting.captureMs, tookMs, data });
       },
       error: () => {
         if (generation === this.#generation) this.#events.failed();
@@ -198,7 +213,7 @@ function evenPart(picture: Picture): VideoFrameInit {
   return { visibleRect: { x, y, width: even, height: tall }, displayWidth: even, displayHeight: tall };
 }
 
-function config(codec: string, width: number, height: number, bitrate: number): VideoEncoderConfig {
+function config(codec: string, width: number, height: number, bitrate: number, steady: boolean): VideoEncoderConfig {
   return {
     codec,
     width,
@@ -206,7 +221,7 @@ function config(codec: string, width: number, height: number, bitrate: number): 
     bitrate,
     framerate: 30,
     latencyMode: 'realtime',
-    bitrateMode: bitrate < NARROW ? 'constant' : 'variable',
+    bitrateMode: steady ? 'constant' : 'variable',
     contentHint: 'text',
     ...(codec.startsWith('avc1') && { avc: { format: 'annexb' as const } }), // no description beside the stream
   };

@@ -12,6 +12,8 @@ export interface FlowEvents {
   allowed(): boolean;
   /** something that held frames back is gone: ask `skips` again */
   ready(): void;
+  /** frames of this stream went with their lane: its chain must begin anew */
+  lost(stream: number): void;
 }
 
 const UNDER_WAY_MS = 1_000; // a frame that was sent longer ago and not acknowledged may be lost for good
@@ -38,7 +40,13 @@ export class Flow {
       this.#drained?.();
       events.ready();
     };
-    peer.laneEvents = { allowed: () => events.allowed(), ready: () => events.ready() };
+    peer.laneEvents = {
+      allowed: () => events.allowed(),
+      ready: () => {
+        this.#open();
+        events.ready();
+      },
+    };
   }
 
   /** Whether the path takes anything at all; while it is silent nothing should be encoded. */
@@ -114,18 +122,18 @@ export class Flow {
     if (!starts && this.#broken.has(frame.stream)) return false;
     this.#broken.delete(frame.stream);
     numbered = Math.max(numbered, frame.frame + 1);
-    this.#rate = rate.sent(this.#rate, frame.stream, frame.frame, frame.data.length, Date.now());
     if (lane !== null) {
       lane.sender.push(frame);
       lane.pump();
-      return true;
+    } else {
+      this.#sent++;
+      try {
+        for (const chunk of split(frame)) this.#peer.screen.send(chunk);
+      } catch {
+        return false; // the channel is full or closing
+      }
     }
-    this.#sent++;
-    try {
-      for (const chunk of split(frame)) this.#peer.screen.send(chunk);
-    } catch {
-      return false; // the channel is full or closing
-    }
+    this.#rate = rate.sent(this.#rate, frame.stream, frame.frame, frame.data.length, Date.now());
     return true;
   }
 
@@ -210,6 +218,10 @@ export class Flow {
     const lane = this.#peer.lane;
     const open = lane?.open === true ? lane : null;
     if (this.#lane !== null && this.#lane !== open) {
+      const lost = new Set(this.#rate.unacked.map((one) => one.stream));
+      queueMicrotask(() => {
+        for (const stream of lost) this.#events.lost(stream);
+      });
       this.#rate = rate.forget(this.#rate); // nothing of it is acknowledged any more
       for (let stream = 0; stream < MAX_STREAMS; stream++) this.#broken.add(stream);
     }

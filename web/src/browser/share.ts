@@ -34,7 +34,11 @@ export class Share {
   constructor(peer: Peer, events: ShareEvents) {
     this.#peer = peer;
     this.#events = events;
-    this.#flow = new Flow(peer, { allowed: () => events.allowed(), ready: () => this.pump() });
+    this.#flow = new Flow(peer, {
+      allowed: () => events.allowed(),
+      ready: () => this.pump(),
+      lost: (stream) => this.#streams.get(stream)?.keyframe(),
+    });
     this.#ticker = setInterval(() => this.#look(), LOOK_MS);
   }
 

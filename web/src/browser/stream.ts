@@ -104,11 +104,13 @@ export class Stream {
 
   /** Takes what the agent's viewer can decode; encoding starts with the best that this browser can encode. */
   codecs(decodable: readonly string[]): void {
-    if (decodable.join() !== this.#decodable?.join()) {
-      this.#decodable = decodable;
-      this.#ladder = null;
+    if (decodable.join() === this.#decodable?.join()) {
+      this.wanted(); // it may be another viewer of the same kind
+      return;
     }
-    this.wanted(); // it may be another viewer of the same kind
+    this.#decodable = decodable;
+    this.#ladder = null;
+    this.keyframe();
   }
 
   /** The other end asks for a key frame. One that is on its way is as good. */
@@ -186,10 +188,7 @@ export class Stream {
     const now = Date.now();
     const level = this.#events.level();
     if (level === 'wait' || now < this.#notBeforeMs || this.#flow.skips(this.number, this.#encoder.queue, now)) {
-      this.#retry ??= setTimeout(() => {
-        this.#retry = undefined;
-        this.pump();
-      }, RETRY_MS);
+      this.#later();
       return;
     }
     if (!this.#configure(picture, level === 'stills' ? STILL : this.#checked)) return;
@@ -293,8 +292,11 @@ export class Stream {
   }
 
   #output(encoded: Encoded): void {
-    if (this.#stopped || !this.#events.allowed()) return; //guard:T22
     if (encoded.asked) this.#keying = false;
+    if (this.#stopped || !this.#events.allowed()) {
+      this.#needKey = true; //guard:T22
+      return;
+    }
     const ahead = this.#begun;
     if (ahead && this.#flow.opening) {
       this.#ahead = encoded; // sent when the path is there
@@ -322,7 +324,18 @@ export class Stream {
     this.#frame = (this.#frame + 1) >>> 0;
     if (kind === FRAME_KIND.key) this.#lastKey = frame;
     if (this.#flow.send({ kind, stream: this.number, frame, captureMs: captureMs >>> 0, data })) this.#events.sent();
-    else this.#needKey ||= !this.#keying; // the chain starts anew
+    else {
+      this.#needKey ||= !this.#keying; // the chain starts anew
+      this.#dirty = this.#latest !== null;
+      this.#later();
+    }
+  }
+
+  #later(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.pump();
+    }, RETRY_MS);
   }
 
   /** Encodes the last picture of a movement again until the encoder has nothing to add. */

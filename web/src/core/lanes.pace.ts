@@ -14,7 +14,8 @@ const BASE_FOR_MS = 10_000; // how long the shortest delay is believed, at least
 const SAMPLE_MS = 30; // of arrivals that tell the bandwidth
 const TRAIN_GAP_MS = 10;
 const TRAIN_BYTES = 16 * PACKET_BYTES; // fewer tell little
-const SHRUNK_FOR_MS = 1_000; // after a queue or much loss has made the window smaller
+const SHRUNK_FOR_MS = 1_000; // after a queue has made the window smaller
+const FLOODED_FOR_MS = 30_000; // after much loss has: a path may pass a burst and throw away the rest
 const TRAIN_MS = 4; // arrivals are known to about a millisecond
 const LOSS_WEIGHT = 1 / 128;
 const MUCH_LOSS = 0.1;
@@ -44,6 +45,7 @@ export class Pace {
   #baseAtMs = 0;
   #recent: number[] = [];
   #shrunkMs = Number.NEGATIVE_INFINITY;
+  #floodedMs = Number.NEGATIVE_INFINITY;
   #arrivedMs = -1;
   #sentMs = 0;
   #sample = { bytes: 0, ms: 0 };
@@ -132,7 +134,7 @@ export class Pace {
    */
   #hurry(train: Train, nowMs: number): void {
     const queueMs = this.#recent.at(-1) ?? 0;
-    if (train.bytes < TRAIN_BYTES || queueMs > 8) return;
+    if (train.bytes < TRAIN_BYTES || queueMs > 8 || nowMs - this.#floodedMs < FLOODED_FOR_MS) return;
     const shown = (train.bytes * 8000) / Math.max(TRAIN_MS, train.ms + queueMs);
     this.bandwidth = Math.max(this.bandwidth, shown);
     if (nowMs - this.#shrunkMs < SHRUNK_FOR_MS) return;
@@ -148,7 +150,10 @@ export class Pace {
       this.#shrunkMs = nowMs;
       const factor = this.queueMs > aim ? (path + aim) / (path + this.queueMs) : 0.85;
       this.window *= Math.max(0.5, factor);
-      if (this.#rough > MUCH_LOSS) this.#rough = MUCH_LOSS / 2; // counted; the next packets tell how it is now
+      if (this.#rough > MUCH_LOSS) {
+        this.#floodedMs = nowMs;
+        this.#rough = MUCH_LOSS / 2; // counted; the next packets tell how it is now
+      }
     } else if (this.#limited) {
       this.window += (this.#slowStart ? 1 : 0.5 * (1 - this.queueMs / aim)) * bytes;
     }

@@ -137,7 +137,7 @@ function steer(rate: Rate): number {
   return Math.round(Math.max(BITRATE_MIN, Math.min(bitrate, ceiling)));
 }
 
-/** Whether the path carries 30 frames a second in motion, or the bits are better spent on 15; yes while it is unknown. */
+/** Whether the path carries 30 frames a second in motion; yes while it is unknown. */
 export function fast(rate: Rate): boolean {
   return rate.capacity === 0 || rate.capacity >= FAST;
 }
