@@ -10,6 +10,7 @@ export interface Path {
   readonly loss: number; // of each direction's packets
   readonly bitsPerSec?: number;
   readonly queueMs?: number; // of the rate's queue
+  readonly burstBytes?: number; // no queue: what is more than the rate after such a burst is thrown away
   readonly doubled?: number;
   readonly reordered?: number; // share of the packets that are 10 ms late
 }
@@ -44,6 +45,9 @@ export class Run {
   readonly whole = new Map<string, number>();
   readonly data = new Map<string, Uint8Array>();
   maxQueueMs = 0;
+  thrownAway = 0;
+  #tokens = 0;
+  #filledMs = 0;
   readonly #path: Path;
   readonly #random: () => number;
   #events: { atMs: number; n: number; run: () => void }[] = [];
@@ -102,8 +106,17 @@ export class Run {
   #send(packet: Uint8Array): void {
     const bytes = packet.length + OVERHEAD_BYTES;
     let leaves = this.nowMs;
-    const { bitsPerSec, queueMs = 200, delayMs, loss, doubled = 0, reordered = 0 } = this.#path;
-    if (bitsPerSec !== undefined) {
+    const { bitsPerSec, queueMs = 200, burstBytes, delayMs, loss, doubled = 0, reordered = 0 } = this.#path;
+    if (bitsPerSec !== undefined && burstBytes !== undefined) {
+      const filled = this.#tokens + ((this.nowMs - this.#filledMs) * bitsPerSec) / 8000;
+      this.#tokens = Math.min(burstBytes, filled);
+      this.#filledMs = this.nowMs;
+      if (this.#tokens < bytes) {
+        this.thrownAway++;
+        return;
+      }
+      this.#tokens -= bytes;
+    } else if (bitsPerSec !== undefined) {
       const waits = Math.max(0, this.#freeMs - this.nowMs);
       if (waits > queueMs) return;
       this.maxQueueMs = Math.max(this.maxQueueMs, waits);

@@ -83,6 +83,17 @@ test('a narrow path’s queue stays short for what shares it', () => {
   }
 });
 
+test('a path that passes bursts and throws away the rest is not filled again and again', () => {
+  for (const seed of SEEDS) {
+    const { run, whole } = play({ delayMs: 50, loss: 0, bitsPerSec: 3e6, burstBytes: 30_000 }, seed);
+    assert.ok(!whole.includes(Number.POSITIVE_INFINITY), `seed ${seed}: a frame is missing`);
+    const share = run.thrownAway / run.sender.fragments;
+    const { bandwidth } = run.sender.pace;
+    assert.ok(bandwidth < 10e6, `seed ${seed}: ${bandwidth}`);
+    assert.ok(share < 0.17, `seed ${seed}: ${run.thrownAway} of ${run.sender.fragments} were thrown away`);
+  }
+});
+
 test('a path that loses a tenth and more slows the lane down', () => {
   const { run } = play({ delayMs: 25, loss: 0.25 }, 1);
   assert.ok(run.sender.pace.window < 40 * PACKET_BYTES, `${run.sender.pace.window}`);

@@ -12,6 +12,7 @@ const LOSS_SEEN = 0.002; // from so much on there are parity and probes
 const MISSED = 0.005; // of the blocks may need more than their parity
 const REPORT_MS = 10; // how long the other end holds a report back
 const PROBE_MIN_MS = 15;
+const PROBE_FIRST_MS = 500; // while nothing has come back
 const PROBE_MAX_MS = 1_000;
 const REORDER_MAX = 32;
 const WARM_PACKETS = 160; // that a new lane is tried with: they show its delay and bandwidth, and open SCTP’s window
@@ -216,8 +217,9 @@ export class Sender {
 
   /** After a silence longer than a round trip the last packets may be lost: what is needed most goes out again. */
   #check(nowMs: number): void {
-    if (this.#sent.size === 0 || this.pace.rttMs === 0 || this.#copies.length > 0) return;
-    const waitMs = this.pace.rttMs + Math.max(PROBE_MIN_MS, 4 * this.pace.rttVarMs) + REPORT_MS;
+    if (this.#sent.size === 0 || this.#copies.length > 0) return;
+    const { rttMs, rttVarMs } = this.pace;
+    const waitMs = rttMs === 0 ? PROBE_FIRST_MS : rttMs + Math.max(PROBE_MIN_MS, 4 * rttVarMs) + REPORT_MS;
     const quietMs = nowMs - Math.max(this.#lastSentMs, this.#progressMs);
     if (quietMs < Math.min(PROBE_MAX_MS, waitMs * 2 ** this.#probes)) return;
     this.#probes = Math.min(this.#probes + 1, 5);
