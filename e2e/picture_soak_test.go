@@ -67,6 +67,7 @@ func anyTrouble(r *rand.Rand, period time.Duration, first bool) (d trouble) {
 type soak struct {
 	t                  *testing.T
 	customers, viewers *browser.Browser
+	others             *browser.Profile // of the other viewers: each profile would keep processes and connections of its own
 	tab, c, v          *browser.Page
 	second             *browser.Page // another viewer, or nil
 	chat               *program
@@ -87,6 +88,7 @@ func newSoak(t *testing.T) *soak {
 	x.chat, x.line = ana.onLine("chat", "--next", "--no-open")
 	x.chat.wants("I can't find the button")
 	c.Click("button", "Share my screen")
+	x.others = x.viewers.Profile(t)
 	x.v = x.viewers.Profile(t).OpenWindow(t, "viewer", x.chat.viewerURL(), 1400, 900)
 	x.v.WaitPage("Live")
 	x.whole()
@@ -150,7 +152,7 @@ func (x *soak) begin(d trouble) (undo func()) {
 		x.v.Reload()
 	case "second": // another one opens, or goes
 		if x.second == nil {
-			x.second = duplicate(x.t, x.viewers, x.v)
+			x.second = duplicate(x.t, x.others, x.v)
 		} else {
 			x.second.Close()
 			x.second = nil

@@ -276,10 +276,10 @@ func TestViewerStreams(t *testing.T) {
 }
 
 // duplicate opens a viewer's page a second time: the browser's "Duplicate tab" copies what the tab keeps.
-func duplicate(t testing.TB, b *browser.Browser, v *browser.Page) *browser.Page {
+func duplicate(t testing.TB, p *browser.Profile, v *browser.Page) *browser.Page {
 	t.Helper()
 	origin, token := browser.Eval[string](v, "location.origin"), browser.Eval[string](v, "sessionStorage.token")
-	second := b.Profile(t).Open(t, "second viewer", origin)
+	second := p.Open(t, "second viewer", origin)
 	second.WaitPage("Open this page by the address")
 	browser.Eval[bool](second, fmt.Sprintf("(sessionStorage.token=%q,true)", token))
 	second.Reload()
@@ -319,7 +319,7 @@ func TestViewerFreezesAndReloads(t *testing.T) {
 	x.v.Reload()
 	shows(x.v, "the picture after a reload", 0, two)
 	x.v.WaitPage("Live")
-	second := duplicate(t, chromium, x.v)
+	second := duplicate(t, chromium.Profile(t), x.v)
 	shows(second, "the picture in a second page", 0, two)
 	x.frame(0, protocol.FrameKey, pngOf(t, three))
 	shows(x.v, "the next one in the first page", 0, three)
