@@ -17,6 +17,7 @@ import (
 
 const (
 	betterDirect    = 100 * time.Millisecond
+	betterHidden    = 20 * time.Millisecond // than a pair with an address that a browser hides: it is seldom worse than another
 	betterThanRelay = time.Second
 	// bindingRequests is how often a pair is checked, five times a second, before it counts as failed. pion's 7 end after
 	// 1.4 s: a path that came back later was found by the next restart only. Its agent gives up after ICEFailed anyway.
@@ -39,7 +40,7 @@ func (p *Peer) create() error {
 	// How long a pair waits for a better one before it is nominated. pion's 0.5, 1 and 2 s stand between the click and
 	// the first picture: a browser that hides its addresses is seen as peer reflexive, on a path as direct as any.
 	s.SetSrflxAcceptanceMinWait(betterDirect)
-	s.SetPrflxAcceptanceMinWait(betterDirect)
+	s.SetPrflxAcceptanceMinWait(betterHidden)
 	s.SetRelayAcceptanceMinWait(betterThanRelay)
 	s.SetICEMaxBindingRequests(bindingRequests)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryOnly)

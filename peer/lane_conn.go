@@ -58,7 +58,7 @@ func (p *Peer) newLaneConn(number int, found func(candidate string)) (*laneConn,
 		ice.WithDisconnectedTimeout(t.ICEDisconnected),
 		ice.WithFailedTimeout(t.ICEFailed),
 		ice.WithKeepaliveInterval(t.ICEKeepAlive),
-		ice.WithPrflxAcceptanceMinWait(100 * time.Millisecond), // a browser hides its addresses: this pair is the direct one
+		ice.WithPrflxAcceptanceMinWait(betterHidden),
 		ice.WithUrls(iceURLs(p.cfg.ICEServers)),
 		ice.WithLoggerFactory(quiet),
 	}
@@ -153,8 +153,9 @@ func (c *laneConn) run(remote protocol.LaneAnswer, up func(*datachannel.DataChan
 }
 
 // reportsOn opens the channel for the reports: without order, so that none waits for one that was lost before it.
-// datachannel.Dial would leave the stream of a negotiated channel as it is, ordered. Repair does no harm, and pion sends
-// a FORWARD-TSN behind each message that is not repaired, which the other end acknowledges: three packets for one.
+// datachannel.Dial would leave the stream of a negotiated channel as it is, ordered. Repair costs little (what comes
+// late tells of nothing new), and pion sends a FORWARD-TSN behind each message that is not repaired, which the other end
+// acknowledges: three packets for one.
 func reportsOn(a *sctp.Association) (*datachannel.DataChannel, error) {
 	stream, err := a.OpenStream(protocol.ChannelLane, sctp.PayloadTypeWebRTCBinary)
 	if err != nil {
