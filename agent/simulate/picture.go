@@ -128,14 +128,14 @@ func (c *customer) onControl(msg any, at time.Time) {
 	case protocol.ScreenCodecs:
 		s.Codecs = append([]string{}, m.Decodable...)
 	case protocol.ScreenFeedback:
-		if m.DecodedMs == 0 {
-			for _, f := range d.unacked {
-				if f.frame == m.Frame {
-					d.painted = append(d.painted, f)
-				}
+		for _, f := range d.unacked {
+			if f.frame == m.Frame {
+				d.painted = append(d.painted, f)
 			}
-			d.unacked = slices.DeleteFunc(d.unacked, func(f sentFrame) bool { return int32(f.frame-m.Frame) <= 0 })
-			d.painted = d.painted[max(0, len(d.painted)-64):]
+		}
+		d.unacked = slices.DeleteFunc(d.unacked, func(f sentFrame) bool { return int32(f.frame-m.Frame) <= 0 })
+		d.painted = d.painted[max(0, len(d.painted)-64):]
+		if m.DecodedMs == 0 { // it has arrived; what tells of its painting follows
 			return
 		}
 		i := slices.IndexFunc(d.painted, func(f sentFrame) bool { return f.frame == m.Frame })
