@@ -86,6 +86,27 @@ test('a frame that the encoder leaves out is not waited for', () => {
   assert.equal(failures, 0);
 });
 
+test('what an encoder has counts from what it always holds back', () => {
+  encode(true);
+  encode();
+  assert.equal(encoder.queue, 0, 'nothing is known of it');
+  encoders[0]?.give();
+  encoders[0]?.give();
+  assert.equal(encoder.queue, 0);
+  encode();
+  assert.equal(encoder.queue, 1);
+  encoder.reset();
+  encoder.configure('vp8', 640, 360, 1_000_000);
+  for (let n = 0; n < 3; n++) encode(n === 0);
+  for (let n = 0; n < 5; n++) {
+    encode();
+    encoders[1]?.give(); // three behind, always
+  }
+  assert.equal(encoder.queue, 0);
+  encode();
+  assert.equal(encoder.queue, 1);
+});
+
 test('the time of a frame begins when the one before was ready', async () => {
   encode(true);
   encode();

@@ -15,7 +15,7 @@ export interface Encoded {
 export interface EncoderEvents {
   output(encoded: Encoded): void;
   failed(): void;
-  /** its queue became shorter */
+  /** it can take another frame */
   ready(): void;
 }
 
@@ -48,6 +48,7 @@ export class Encoder {
   #stamp = 0;
   #waiting = new Map<number, Waiting>();
   #outputMs = 0;
+  #holds = Number.POSITIVE_INFINITY; // the fewest frames that it had when it gave one out
   #steered = false; // the encoder has a bit rate with which it has encoded nothing yet
   #steady = false; // the bit rate is constant
   #restarts = false; // at a new bit rate, as Firefox's do: a key frame, and up to 300 ms without a frame
@@ -76,9 +77,13 @@ export class Encoder {
     return this.#video !== null || this.#image !== '';
   }
 
-  /** Frames that wait in the encoder. */
+  /**
+   * Frames that are in the encoder, beyond those that it always holds back. encodeQueueSize counts those alone that have
+   * not reached it: behind it Chromium takes half a second of pictures from a busy machine.
+   */
   get queue(): number {
-    return this.#video?.encodeQueueSize ?? this.#busy;
+    if (this.#video === null) return this.#busy;
+    return this.#holds === Number.POSITIVE_INFINITY ? this.#video.encodeQueueSize : this.#waiting.size - this.#holds;
   }
 
   /** The part by which the bit rate must differ before it is worth configuring it. */
@@ -140,6 +145,7 @@ export class Encoder {
     this.#image = '';
     this.#canvas = null;
     this.#busy = 0;
+    this.#holds = Number.POSITIVE_INFINITY;
     this.#waiting.clear();
   }
 
@@ -159,6 +165,7 @@ export class Encoder {
           asked ||= key;
         }
         if (generation !== this.#generation || waiting === undefined) return;
+        this.#holds = Math.min(this.#holds, this.#waiting.size);
         const data = new Uint8Array(chunk.byteLength);
         chunk.copyTo(data);
         const now = performance.now();
@@ -167,6 +174,7 @@ export class Encoder {
         const key = chunk.type === 'key';
         if (key && waiting.steered) this.#restarts = true;
         this.#events.output({ key, asked, captureMs: waiting.captureMs, tookMs, data });
+        this.#events.ready();
       },
       error: () => {
         if (generation === this.#generation) this.#events.failed();

@@ -105,7 +105,7 @@ export class Flow {
     }
     lane.pump(); // a path that has lost the last reports is asked again
     const { pace, backlog, backlogMs, held } = lane.sender;
-    if (encoderQueue > 1 || backlog > rate.BUFFERED_MAX || backlogMs > rate.BACKLOG_MS || held > MAX_FRAME_BYTES)
+    if (encoderQueue > 0 || backlog > rate.BUFFERED_MAX || backlogMs > rate.BACKLOG_MS || held > MAX_FRAME_BYTES)
       return true;
     const most = (4 * pace.rttMs + 300) / rate.INTERVAL_MS; // repair takes a few round trips; what follows need not wait
     return lane.sender.unfinished(stream) > most || rate.unseen(this.#rate, stream, nowMs);

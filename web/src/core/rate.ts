@@ -60,7 +60,7 @@ export const initial: Rate = {
 export function skips(rate: Rate, stream: number, bufferedBytes: number, encoderQueue: number, nowMs: number): boolean {
   const inFlight = (rate.rttMs + 1.2 * INTERVAL_MS) / INTERVAL_MS;
   const unacked = rate.unacked.filter((one) => one.stream === stream).length;
-  if (unacked > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 1) return true;
+  if (unacked > Math.max(2, inFlight) || bufferedBytes > BUFFERED_MAX || encoderQueue > 0) return true;
   const waits = nowMs - (rate.unpainted.find((one) => one.stream === stream)?.atMs ?? nowMs);
   return waits > rate.rttMs + UNPAINTED_MS && waits < STALLED_MS;
 }
