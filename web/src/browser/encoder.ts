@@ -66,7 +66,10 @@ export class Encoder {
     if (typeof VideoEncoder === 'undefined') return false;
     try {
       const asked = (steady: boolean) => VideoEncoder.isConfigSupported(config(codec, 640, 360, NARROW, steady));
-      void asked(true).then(({ supported }) => supported === true && steadies.add(codec));
+      asked(true).then(
+        ({ supported }) => supported === true && steadies.add(codec),
+        () => undefined, // then it is variable
+      );
       return (await asked(false)).supported === true;
     } catch {
       return false;
