@@ -201,6 +201,10 @@ func (c *Controller) report() {
 }
 
 func (c *Controller) onConsent(m protocol.ConsentState) {
+	if c.offDue && m.State == "off" && c.status.View == "asked" {
+		c.offDue = false // the end of the picture before; the question came after it
+		return
+	}
 	c.status.View, c.status.Cause, c.status.Surface = m.State, "", ""
 	switch m.State {
 	case "on":
@@ -229,9 +233,12 @@ func (c *Controller) onControl(msg any) {
 	case protocol.RecordState:
 		c.onRecord(m)
 	case protocol.ScreenStopped:
-		c.status.View, c.status.Cause, c.status.Frames = "off", m.Cause, false
-		c.offDue = true
 		c.clearPicture()
+		c.status.Frames = false
+		if c.status.View != "asked" { // else it was told, and the agent has asked again
+			c.status.View, c.status.Cause = "off", m.Cause
+			c.offDue = true
+		}
 	}
 }
 

@@ -259,6 +259,49 @@ func TestProgramEndsPolitely(t *testing.T) {
 	}
 }
 
+// The end of a picture is told twice, by the peer and by the server; a question asked between the two stays asked.
+func TestAskedBetweenTheTwoEnds(t *testing.T) {
+	s := servertest.New(t)
+	c, a, _ := connected(t, s)
+	picture := func(state, cause string) {
+		t.Helper()
+		m := protocol.ConsentState{Session: c.Session, Grant: "view", State: state, Cause: cause}
+		if state == "on" {
+			m.Surface = "window"
+		}
+		if err := c.Client.Notify(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	picture("on", "")
+	a.wait(t, "the picture", func(s Status) bool { return s.View == "on" })
+	_ = c.Peer.SendControl(protocol.ScreenStopped{Cause: "stopped"})
+	a.wait(t, "no picture", func(s Status) bool { return s.View == "off" && s.Cause == "stopped" })
+	asked := make(chan error, 1)
+	a.ctl.Share(func(err error) { asked <- err })
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	a.wait(t, "asked", func(s Status) bool { return s.View == "asked" })
+	a.Forget()
+	picture("off", "stopped")
+	supporttest.Request[protocol.ConversationState](t, c.Client, protocol.ConversationOpen{}) // it is at the server,
+	supporttest.Request[protocol.ConversationState](t, a.client, protocol.QueueClaim{Conversation: c.Conv, Hold: true})
+	a.ctl.Connect(func(err error) { asked <- err }) // and went through the controller
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	picture("off", "declined")
+	lost := false
+	a.wait(t, "the customer's no", func(s Status) bool {
+		lost = lost || s.Cause == "stopped"
+		return s.Cause == "declined"
+	})
+	if lost {
+		t.Error("the end of the picture before was taken for the answer")
+	}
+}
+
 // The server has another live session than we do: ours was lost while the socket was away.
 func TestAnotherSessionReplacesALostOne(t *testing.T) {
 	s := servertest.New(t)
