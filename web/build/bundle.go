@@ -25,6 +25,7 @@ var pages = []struct {
 		{InputPath: "src/page/main.tsx", OutputPath: "page"},
 		{InputPath: "src/page/page.css", OutputPath: "page"},
 		{InputPath: "src/browser/capture.worker.ts", OutputPath: "capture.worker"},
+		{InputPath: "src/browser/image.worker.ts", OutputPath: "image.worker"},
 	}},
 	{"viewer", "viewer.html", []api.EntryPoint{
 		{InputPath: "src/viewer/main.tsx", OutputPath: "viewer"},

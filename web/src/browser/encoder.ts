@@ -1,5 +1,7 @@
 // One face for WebCodecs' encoders and for whole images, which every browser can make.
 
+import type { Format } from './draw.ts';
+import { makeImage } from './image.ts';
 import type { Picture } from './picture.ts';
 
 export interface Encoded {
@@ -40,9 +42,10 @@ const steadies = new Set<string>();
 export class Encoder {
   readonly #events: EncoderEvents;
   #video: VideoEncoder | null = null;
-  #image = '';
+  #image: Format['type'] | '' = '';
   #even = false;
-  #canvas: OffscreenCanvas | null = null;
+  #width = 0; // of images
+  #height = 0;
   #busy = 0; // images
   #generation = 0;
   #stamp = 0;
@@ -97,8 +100,9 @@ export class Encoder {
   /** Sets codec, size and bit rate; false when that failed, which `failed` tells too. */
   configure(codec: string, width: number, height: number, bitrate: number): boolean {
     if (codec.startsWith('image/')) {
-      this.#image = codec;
-      this.#canvas = new OffscreenCanvas(width, height);
+      this.#image = codec as Format['type'];
+      this.#width = width;
+      this.#height = height;
       return true;
     }
     try {
@@ -119,7 +123,7 @@ export class Encoder {
   encode(picture: Picture, key: boolean, captureMs: number): void {
     const startedMs = performance.now();
     if (this.#image !== '') {
-      void this.#still(picture, key, captureMs, startedMs);
+      void this.#still(picture, this.#image, key, captureMs);
       return;
     }
     if (this.#waiting.size >= HELD_MAX) {
@@ -146,7 +150,6 @@ export class Encoder {
     if (this.#video !== null && this.#video.state !== 'closed') this.#video.close();
     this.#video = null;
     this.#image = '';
-    this.#canvas = null;
     this.#busy = 0;
     this.#holds = Number.POSITIVE_INFINITY;
     this.#waiting.clear();
@@ -187,20 +190,14 @@ export class Encoder {
     return video;
   }
 
-  async #still(picture: Picture, asked: boolean, captureMs: number, startedMs: number): Promise<void> {
-    const canvas = this.#canvas;
-    const context = canvas?.getContext('2d', { alpha: false });
-    if (canvas === null || context === null || context === undefined) {
-      this.#events.failed();
-      return;
-    }
+  async #still(picture: Picture, type: Format['type'], asked: boolean, captureMs: number): Promise<void> {
+    const startedMs = performance.now();
     const generation = this.#generation;
+    const order = { width: this.#width, height: this.#height, formats: [{ type, quality: IMAGE_QUALITY }] };
     this.#busy += 2; // one at a time
-    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
     try {
-      const blob = await canvas.convertToBlob({ type: this.#image, quality: IMAGE_QUALITY });
-      const data = new Uint8Array(await blob.arrayBuffer());
-      if (generation !== this.#generation) return;
+      const data = await makeImage(picture, { ...order, maxBytes: Number.POSITIVE_INFINITY });
+      if (generation !== this.#generation || data === null) return;
       this.#busy -= 2;
       this.#events.output({ key: true, asked, captureMs, tookMs: performance.now() - startedMs, data });
       this.#events.ready();

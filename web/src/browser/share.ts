@@ -3,6 +3,7 @@
 import * as level from '../core/level.ts';
 import { type FromPeer, MAX_STREAMS, type ScreenFeedback, type ScreenStill } from '../core/protocol.gen.ts';
 import { Flow } from './flow.ts';
+import { warmImages } from './image.ts';
 import type { Peer } from './peer.ts';
 import type { Surface } from './picker.ts';
 import type { Picture } from './picture.ts';
@@ -20,6 +21,9 @@ export interface ShareEvents {
 }
 
 const LOOK_MS = 1_000; // at how old what was sent is
+
+/** Begins what takes time and touches no picture, while the person still chooses. */
+export const prepare = warmImages;
 
 export class Share {
   readonly #peer: Peer;

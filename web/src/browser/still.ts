@@ -2,24 +2,20 @@
 // PNG would be larger than a frame may be.
 
 import { MAX_FRAME_BYTES, type ScreenRefused } from '../core/protocol.gen.ts';
+import { makeImage } from './image.ts';
 import type { Picture } from './picture.ts';
 
 export type Why = ScreenRefused['why'];
 
 /** A still that nobody asked for may keep a path busy so long, at the rate that it has. */
 const AUTO_MAX_MS = 3_000;
-const JPEG_QUALITY = 0.95;
+const FORMATS = [{ type: 'image/png' }, { type: 'image/jpeg', quality: 0.95 }] as const;
 
 /** Encodes a picture at that size. Rejects with a Why as its message's text when it can't be. */
 export async function makeStill(picture: Picture, width: number, height: number): Promise<Uint8Array<ArrayBuffer>> {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext('2d', { alpha: false });
-  if (context === null) throw new Error('failed');
-  context.drawImage(picture, 0, 0, width, height); // at once: the picture may be closed by the next one
-  let blob = await canvas.convertToBlob({ type: 'image/png' });
-  if (blob.size > MAX_FRAME_BYTES) blob = await canvas.convertToBlob({ type: 'image/jpeg', quality: JPEG_QUALITY });
-  if (blob.size > MAX_FRAME_BYTES) throw new Error('large');
-  return new Uint8Array(await blob.arrayBuffer());
+  const data = await makeImage(picture, { width, height, formats: FORMATS, maxBytes: MAX_FRAME_BYTES });
+  if (data === null) throw new Error('large');
+  return data;
 }
 
 /** Whether a still that nobody asked for is too much for a path of so many bits a second. */

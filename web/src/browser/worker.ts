@@ -1,7 +1,7 @@
 // Starts the pages' workers. Their files lie beside page.js and viewer.js; the policy names the only thing that may become a
 // worker's address (the CSP has trusted-types lookalong-worker).
 
-const NAMES = ['capture.worker.js', 'decode.worker.js'] as const;
+const NAMES = ['capture.worker.js', 'image.worker.js', 'decode.worker.js'] as const;
 
 /** Makes the address of a worker, as text where the browser has no Trusted Types. */
 let address: ((name: string) => string) | undefined;

@@ -221,7 +221,11 @@ export class Picture {
       case 'capture': {
         const turn = ++this.#picks;
         void pick(this.#what).then((picked) => this.#picked(picked, turn));
-        void import('../browser/share.ts').catch(() => undefined); // loads while the person chooses
+        // loads while the person chooses
+        void import('../browser/share.ts').then(
+          ({ prepare }) => prepare(),
+          () => undefined,
+        );
         return;
       }
       case 'prompt':

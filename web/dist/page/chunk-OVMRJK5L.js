@@ -1,0 +1,1 @@
+async function i(n,e){let a=new OffscreenCanvas(e.width,e.height),t=a.getContext("2d",{alpha:!1});if(t===null)throw new Error("no canvas");t.imageSmoothingQuality="medium",t.drawImage(n,0,0,e.width,e.height);for(let o of e.formats){let r=await a.convertToBlob(o);if(r.size<=e.maxBytes)return new Uint8Array(await r.arrayBuffer())}return null}export{i as a};

@@ -1,0 +1,1 @@
+import{a as r}from"./chunk-OVMRJK5L.js";addEventListener("message",async({data:{n:t,picture:e,order:s}})=>{let a;try{a={n:t,data:await r(e,s)}}catch{a={n:t,data:null,failed:!0}}e.close(),postMessage(a,{transfer:a.data===null?[]:[a.data.buffer]})});
